@@ -1,0 +1,1 @@
+//! Joins evidence, policy and token: claim names, the baseline, the token issuer.

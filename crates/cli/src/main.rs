@@ -1,0 +1,3 @@
+//! The `vouchsafe` command line.
+
+fn main() {}

@@ -1,0 +1,21 @@
+//! Every cryptographic primitive Vouchsafe uses, over one library (AWS-LC).
+//!
+//! No type of that library is in a public signature, so that the stage crates can be built on
+//! another one for a platform it does not reach. Nothing here decides anything: callers say which
+//! bytes were received and which key must have signed them.
+//!
+//! - hashes: [`digest`].
+//! - public keys and the signatures checked with them: [`verify`].
+//! - private keys of this service: [`sign`].
+//! - bytes of the system generator: [`random`].
+#![forbid(unsafe_code)]
+
+pub mod digest;
+pub mod random;
+pub mod sign;
+pub mod verify;
+
+pub use digest::{sha1, sha256, sha256_of_parts, sha384, sha512};
+pub use random::random_bytes;
+pub use sign::{SigningAlgorithm, SigningKey};
+pub use verify::{BadKey, BadSignature, P256PublicKey, RsaPublicKey};

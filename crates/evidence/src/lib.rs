@@ -1,0 +1,1 @@
+//! Hardware vendor bytes in, verified and bound reports out.

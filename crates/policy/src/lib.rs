@@ -1,0 +1,1 @@
+//! The attestation policy language: text in, decision and claims out.

@@ -1,0 +1,1 @@
+//! What an application links to check Vouchsafe and Azure Attestation tokens.

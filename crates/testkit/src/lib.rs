@@ -1,0 +1,1 @@
+//! Forged evidence under a test root, and the vector runner. Development only.

@@ -1,0 +1,1 @@
+//! JSON Web Signatures, keys and tokens: unverified in, verified out.
