@@ -13,16 +13,17 @@
 #![expect(
     clippy::expect_used,
     clippy::indexing_slicing,
-    clippy::panic,
     reason = "development only: a forge that cannot forge should stop the test, loudly"
 )]
 
 pub mod asn1;
+pub mod formats;
 pub mod intel;
 pub mod key;
 
 pub mod open_enclave;
 pub mod pcs;
+pub mod vector;
 pub mod x509;
 
 pub use intel::{Forge, Minted};
