@@ -1,1 +1,30 @@
-//! Request and response types of the attestation HTTP contract.
+//! Request and response types of the attestation HTTP contract: what Azure Attestation's data plane
+//! and its published clients put on the wire, read tolerantly where clients differ and strictly
+//! where two readings would be possible.
+//!
+//! - what a URL says: [`version`], [`attestation_type`], [`path`].
+//! - what a request body says: [`request`] and, inside it, [`data`] (runtime and init-time data),
+//!   [`nonce`], [`transport`] (base64 of any kind); [`limits`] bounds it all.
+//! - what a response says: [`response`].
+#![forbid(unsafe_code)]
+
+pub mod attestation_type;
+pub mod data;
+pub mod error;
+pub mod limits;
+pub mod nonce;
+pub mod path;
+pub mod request;
+pub mod response;
+pub mod transport;
+pub mod version;
+
+mod members;
+
+pub use attestation_type::{AttestationType, UnknownAttestationType};
+pub use data::Data;
+pub use error::RequestError;
+pub use nonce::Nonce;
+pub use request::{AttestOpenEnclave, AttestSgxEnclave};
+pub use response::{ErrorBody, ErrorCode};
+pub use version::{ApiVersion, ApiVersionError};
