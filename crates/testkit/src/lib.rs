@@ -21,8 +21,10 @@ pub mod formats;
 pub mod intel;
 pub mod key;
 
+pub mod mutate;
 pub mod open_enclave;
 pub mod pcs;
+pub mod scenarios;
 pub mod vector;
 pub mod x509;
 
