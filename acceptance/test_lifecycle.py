@@ -1,13 +1,14 @@
 """`vouchsafe serve` as an operator sees it: start, stop, restart, baseline, wrong configuration."""
 
+import json
 import signal
-import subprocess
+import socket
 import threading
+import time
 
 import pytest
 
-import evidence
-from harness import ALL_TCB_STATUSES, Service, binary, b64url, decode, run
+from harness import ALL_TCB_STATUSES, Service, b64url, decode, run
 
 
 def certs(service):
@@ -30,7 +31,7 @@ def test_zero_configuration(tmp_path):
         ready = next(line for line in service.stdout if line.startswith("ready "))
         assert ready == f"ready {service.uri}", "the ready line holds the URI and nothing else"
         print(f"{ready}; standard output: {service.stdout}")
-        for path in ["/health/live", "/health/ready"]:
+        for path in ["/healthz/live", "/healthz/ready"]:
             answer = service.request("GET", path)
             assert answer.status in (200, 204), (path, answer.status)
     assert not (tmp_path / "data" / "ca.pem").read_text().count("PRIVATE"), "ca.pem is for handing out"
@@ -172,8 +173,6 @@ def test_endorsements_out_of_their_window(tmp_path, json_quote):
 
 
 def test_appraise_at_is_loud_and_leaves_token_times_alone(services, json_quote):
-    import time
-
     service = services(json_quote)
     claims = decode(service.attest(json_quote).token)[1]
     assert abs(claims["iat"] - time.time()) < 60 and claims["exp"] - claims["iat"] == 28800
@@ -224,3 +223,99 @@ def test_a_taken_port(tmp_path):
         done = run("serve", "--data-dir", tmp_path / "two", "--listen", f"127.0.0.1:{port_of(service)}")
         assert done.returncode not in (0, 101), done.stderr
         assert str(port_of(service)) in done.stderr
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def test_es256_by_configuration(tmp_path, json_quote):
+    """ES256 tokens verify by discovery alone, too; metadata advertises what the provider signs with."""
+    import jwt
+
+    args = [*json_quote.endorsed.serve_args(), "--token-algorithm", "ES256"]
+    with Service(*args, data_dir=tmp_path / "data") as service:
+        token = service.attest(json_quote).token
+        metadata = service.request("GET", "/.well-known/openid-configuration").json()
+        assert metadata["id_token_signing_alg_values_supported"] == ["ES256"]
+        keys = jwt.PyJWKClient(metadata["jwks_uri"], ssl_context=service.tls())
+        claims = jwt.decode(token, keys.get_signing_key_from_jwt(token), algorithms=["ES256"], issuer=service.uri)
+        assert decode(token)[0]["alg"] == "ES256"
+    print(f"ES256: {len(claims)} claims verified")
+
+
+def test_a_path_prefix_stands_before_every_route(tmp_path, json_quote):
+    """`/team1` is a provider of its own name: the SDKs append their paths to it."""
+    from azure.security.attestation import AttestationClient
+
+    from test_sdk_python import FakeCredential
+
+    port = free_port()
+    uri = f"https://127.0.0.1:{port}/team1"
+    args = [*json_quote.endorsed.serve_args(), "--uri", uri]
+    with Service(*args, data_dir=tmp_path / "data", listen=f"127.0.0.1:{port}") as service:
+        assert service.uri == uri
+        client = AttestationClient(uri, FakeCredential(), connection_verify=str(service.ca))
+        result, token = client.attest_sgx_enclave(json_quote.evidence, validate_issuer=True, issuer=uri)
+        assert result.issuer == uri and token.key_url == f"{uri}/certs"
+        assert client.get_open_id_metadata()["jwks_uri"] == f"{uri}/certs"
+        outside = service.request("POST", "/attest/SgxEnclave?api-version=2020-10-01", {"quote": b64url(json_quote.evidence)})
+        assert outside.status == 404, "no provider without the prefix"
+    print(f"the SDK attested at {uri}")
+
+
+@pytest.mark.parametrize("prefix", ["attest", "certs", "policies", ".well-known"])
+def test_reserved_words_are_no_prefixes(tmp_path, prefix):
+    done = run("serve", "--data-dir", tmp_path / "d", "--listen", "127.0.0.1:0", "--uri", f"https://attest.example/{prefix}")
+    assert done.returncode == 2 and prefix in done.stderr, done
+
+
+def test_legacy_clients_with_a_token_of_a_configured_issuer(tmp_path, json_quote):
+    """2018-09-01-preview: the caller's access token verifies against the issuer's key file, or 401."""
+    import jwt
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
+    issuer, audience = "https://login.example/tenant", "https://attest.example"
+    key, other = (rsa.generate_private_key(public_exponent=65537, key_size=2048) for _ in range(2))
+    public = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(key.public_key())) | {"kid": "k1", "use": "sig", "alg": "RS256"}
+    (tmp_path / "keys.json").write_text(json.dumps({"keys": [public]}))
+    config = tmp_path / "vouchsafe.toml"
+    config.write_text(
+        f'[[provider.access_token_issuers]]\nissuer = "{issuer}"\naudience = "{audience}"\njwks_file = "keys.json"\n'
+    )
+    now = int(time.time())
+    good = {"iss": issuer, "aud": audience, "sub": "someone", "iat": now, "nbf": now - 5, "exp": now + 600}
+
+    def bearer(claims, signed_by=key, algorithm="RS256", kid="k1"):
+        return {"Authorization": "Bearer " + jwt.encode(claims, signed_by, algorithm=algorithm, headers={"kid": kid})}
+
+    body = {"Quote": b64url(json_quote.evidence), "EnclaveHeldData": b64url(json_quote.runtime)}
+    with Service("--config", config, *json_quote.endorsed.serve_args(), data_dir=tmp_path / "data") as service:
+
+        def ask(headers, path="/attest/SgxEnclave"):
+            return service.request("POST", f"{path}?api-version=2018-09-01-preview", body, headers)
+
+        for path in ["/attest/SgxEnclave", "/attest/Tee/SgxEnclave"]:
+            answer = ask(bearer(good), path)
+            assert answer.status == 200, answer.body
+            token = answer.json()
+            assert isinstance(token, str), "this version answers with the bare token"
+            assert decode(token)[1]["x-ms-sgx-ehd"] == body["EnclaveHeldData"]
+        for what, headers in {
+            "no token": {},
+            "not a token": {"Authorization": "Bearer a.b.c"},
+            "another's signature": bearer(good, signed_by=other),
+            "unsigned": bearer(good, signed_by=None, algorithm="none"),
+            "a public key as secret": bearer(good, signed_by="k" * 64, algorithm="HS256"),
+            "expired": bearer(good | {"exp": now - 3600}),
+            "not yet valid": bearer(good | {"nbf": now + 3600}),
+            "no expiry": bearer({k: v for k, v in good.items() if k != "exp"}),
+            "another audience": bearer(good | {"aud": "https://elsewhere.example"}),
+            "another issuer": bearer(good | {"iss": "https://elsewhere.example"}),
+        }.items():
+            answer = ask(headers)
+            assert answer.status == 401 and answer.error["code"] == "Unauthorized", (what, answer.status, answer.body)
+            assert answer.headers["WWW-Authenticate"].startswith("Bearer"), what
+            print(f"{what}: 401 {answer.error['message']}")
