@@ -13,11 +13,14 @@
 #![expect(
     clippy::expect_used,
     clippy::indexing_slicing,
+    clippy::panic,
     reason = "development only: a forge that cannot forge should stop the test, loudly"
 )]
 
 pub mod asn1;
+pub mod captures;
 pub mod formats;
+pub mod fuzz;
 pub mod intel;
 pub mod key;
 
