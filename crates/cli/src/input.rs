@@ -50,7 +50,7 @@ pub(crate) fn parse_time(text: &str) -> Result<OffsetDateTime, String> {
     }
     Date::parse(text, time::macros::format_description!("[year]-[month]-[day]"))
         .map(|date| date.midnight().assume_utc())
-        .map_err(|_| "not a time; write `2025-07-04T00:00:00Z` or `2025-07-04`".to_owned())
+        .map_err(|_| format!("`{text}` is not a time; write `2025-07-04T00:00:00Z` or `2025-07-04`"))
 }
 
 /// A time as the commands print it.
