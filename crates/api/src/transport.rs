@@ -29,6 +29,9 @@ pub enum Base64Error {
 /// # Errors
 /// [`Base64Error`].
 pub fn decode(text: &str) -> Result<Vec<u8>, Base64Error> {
+    if text.ends_with('=') && !text.len().is_multiple_of(4) {
+        return Err(Base64Error::Length { length: text.len() });
+    }
     if text.bytes().any(|byte| matches!(byte, b'+' | b'/')) {
         return decode_url_safe(&text.replace('+', "-").replace('/', "_"));
     }
