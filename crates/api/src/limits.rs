@@ -11,8 +11,8 @@ pub const MAX_RUNTIME_DATA_BYTES: usize = 1024 * 1024;
 /// Longest init-time data, for the same reason.
 pub const MAX_INIT_TIME_DATA_BYTES: usize = 1024 * 1024;
 
-/// Longest draft policy, in bytes of UTF-8.
-pub const MAX_DRAFT_POLICY_BYTES: usize = 1024 * 1024;
+/// Longest draft policy, in bytes of UTF-8: what the policy language accepts of any policy.
+pub const MAX_DRAFT_POLICY_BYTES: usize = 256 * 1024;
 
 /// Longest nonce, in bytes of UTF-8. It is echoed in the token.
 pub const MAX_NONCE_BYTES: usize = 4096;

@@ -28,8 +28,10 @@ pub enum ClaimError {
 ///
 /// Only [`crate::Verifier::verify`] makes one; this does not compile:
 ///
-/// ```compile_fail,E0603
-/// let forged = relying_party::Claims::of(token);
+/// ```compile_fail,E0624
+/// fn forge(token: token::VerifiedToken) -> relying_party::Claims {
+///     relying_party::Claims::of(token)
+/// }
 /// ```
 #[derive(Debug, Clone)]
 pub struct Claims {
