@@ -266,7 +266,7 @@ pub enum Problem {
         /// The token's text, shortened.
         found: String,
         /// What could have stood there.
-        expected: Vec<&'static str>,
+        expected: Vec<String>,
     },
     /// A backslash in a string before something else than `"` or `\`.
     #[error("unknown escape `\\{escape}` in a string")]
@@ -369,9 +369,9 @@ impl Problem {
 }
 
 /// As ANTLR writes it: `';'`, or `{';', '}'}`.
-fn alternatives(expected: &[&str]) -> String {
+fn alternatives(expected: &[String]) -> String {
     match expected {
-        [one] => (*one).to_owned(),
+        [one] => one.clone(),
         several => format!("{{{}}}", several.join(", ")),
     }
 }

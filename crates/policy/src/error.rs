@@ -213,6 +213,12 @@ pub enum QueryError {
         /// The limit.
         limit: usize,
     },
+    /// Too many operators.
+    #[error("query has more than {limit} operators, brackets and commas")]
+    TooManyOperators {
+        /// The limit.
+        limit: usize,
+    },
     /// Too long.
     #[error("query is larger than {limit} bytes")]
     TooLarge {

@@ -12,16 +12,26 @@
 #![forbid(unsafe_code)]
 
 mod analyze;
+mod ast;
+mod budget;
 mod claim;
 pub mod defaults;
 mod diagnostic;
 mod error;
 mod eval;
+mod functions;
+mod jmespath;
+mod json;
+mod lexer;
 pub mod limits;
 mod outcome;
+mod parser;
 mod policy;
 mod program;
+mod properties;
 mod span;
+mod suggest;
+mod value;
 
 pub use claim::{Claim, Issuer, Kind, Value};
 pub use diagnostic::{Diagnostic, Diagnostics, Problem};

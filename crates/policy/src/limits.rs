@@ -19,6 +19,8 @@ pub struct Limits {
     pub json_nesting: usize,
     /// Deepest nesting of a JMESPath query.
     pub query_nesting: usize,
+    /// Most operators, brackets and commas of a JMESPath query.
+    pub query_operators: usize,
     /// Largest JMESPath query, in bytes.
     pub query_size_bytes: usize,
     /// Largest text that a function may produce, in bytes.
@@ -37,6 +39,7 @@ impl Limits {
         issued_claims: MAX_ISSUED_CLAIMS,
         json_nesting: MAX_JSON_NESTING,
         query_nesting: MAX_QUERY_NESTING,
+        query_operators: MAX_QUERY_OPERATORS,
         query_size_bytes: MAX_QUERY_SIZE_BYTES,
         result_size_bytes: MAX_RESULT_SIZE_BYTES,
         steps: MAX_STEPS,
@@ -69,6 +72,9 @@ pub const MAX_JSON_NESTING: usize = 64;
 
 /// Published queries nest below ten levels; compiling and searching recurse once per level.
 pub const MAX_QUERY_NESTING: usize = 64;
+
+/// An allow list of a thousand values fits; the tree of the parser leans left by one level for each.
+pub const MAX_QUERY_OPERATORS: usize = 3000;
 
 /// The longest published query has 400 bytes; an allow list of a thousand digests fits.
 pub const MAX_QUERY_SIZE_BYTES: usize = 128 * 1024;

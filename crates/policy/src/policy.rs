@@ -105,7 +105,7 @@ impl Policy {
     /// `provided` are the names of the claims that evidence of this attestation type yields.
     #[must_use]
     pub fn unknown_claims(&self, provided: &[&str]) -> Vec<Diagnostic> {
-        analyze::unknown_claims(&self.text, &self.program, provided)
+        analyze::unknown_claims(&self.text, &self.limits, provided)
     }
 
     /// Runs the configuration rules, which say how evidence is to be checked. They see no evidence.

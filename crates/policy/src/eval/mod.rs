@@ -1,0 +1,216 @@
+//! Running a program over claims: one pass over the rules in their order, no loops, no recursion but into
+//! nested calls, every piece of work charged to the budget.
+
+mod claims;
+mod condition;
+mod expression;
+
+use std::sync::Arc;
+
+use crate::budget::Budget;
+use crate::claim::Claim;
+use crate::error::{EvalError, Fault};
+use crate::json::Json;
+use crate::limits::Limits;
+use crate::outcome::{Denial, Issued, Outcome, Permit, Properties};
+use crate::program::{Action, Destination, Program, Recipe, Rule};
+use crate::properties::{self, Given};
+use crate::value::{Set, Text, Val, View};
+use claims::{Claims, Held};
+
+/// Runs the configuration rules. They see only what earlier ones of them said.
+pub(crate) fn configure(program: &Program, limits: &Limits) -> Result<Properties, EvalError> {
+    let mut machine = Machine::new(program, &[], limits)?;
+    let mut said = Said::default();
+    for rule in &program.configuration {
+        machine.run(rule, &mut said).map_err(|fault| failed(rule, fault))?;
+    }
+    Ok(said.properties)
+}
+
+/// Runs the authorization rules, decides, and runs the issuance rules if permitted.
+///
+/// A recorded `deny` stands, whatever comes after it; only the rules before it could have failed first.
+pub(crate) fn evaluate(program: &Program, incoming: &[Claim], limits: &Limits) -> Result<Outcome, EvalError> {
+    let mut machine = Machine::new(program, incoming, limits)?;
+    let mut said = Said::default();
+    let mut permit = None;
+    for rule in &program.authorization {
+        match machine.run(rule, &mut said).map_err(|fault| failed(rule, fault))? {
+            Verdict::Deny => return Ok(Outcome::Denied(Denial::Explicit { rule: rule.at })),
+            Verdict::Permit => {
+                permit.get_or_insert(rule.at);
+            }
+            Verdict::Silent => {}
+        }
+    }
+    let Some(rule) = permit else { return Ok(Outcome::Denied(Denial::NoPermit)) };
+    for rule in &program.issuance {
+        machine.run(rule, &mut said).map_err(|fault| failed(rule, fault))?;
+    }
+    Ok(Outcome::Permitted(Permit { issued: said.issued, properties: said.properties, rule }))
+}
+
+const fn failed(rule: &Rule, fault: Fault) -> EvalError {
+    EvalError { rule: Some(rule.at), fault }
+}
+
+/// What a rule that ran says about the decision.
+enum Verdict {
+    Deny,
+    Permit,
+    Silent,
+}
+
+/// What rules have said to the outside.
+#[derive(Default)]
+struct Said {
+    issued: Vec<Issued>,
+    properties: Properties,
+}
+
+/// The state of one evaluation.
+struct Machine<'a> {
+    program: &'a Program,
+    budget: Budget,
+    claims: Claims<'a>,
+    /// Claims matched by the conditions of the present rule, one condition after the other.
+    matched: Vec<usize>,
+    /// Where in `matched` the claims of each condition stand.
+    matches: Vec<std::ops::Range<usize>>,
+    /// JSON already read, by the address of its text, which this list keeps alive.
+    read: Vec<(Text<'a>, Json)>,
+}
+
+impl<'a> Machine<'a> {
+    fn new(program: &'a Program, incoming: &'a [Claim], limits: &Limits) -> Result<Self, EvalError> {
+        let claims =
+            Claims::new(program, incoming, limits.claims).map_err(|fault| EvalError { rule: None, fault })?;
+        Ok(Self {
+            program,
+            budget: Budget::new(*limits),
+            claims,
+            matched: Vec::new(),
+            matches: Vec::new(),
+            read: Vec::new(),
+        })
+    }
+
+    fn run(&mut self, rule: &'a Rule, said: &mut Said) -> Result<Verdict, Fault> {
+        self.budget.charge(1)?;
+        self.matched.clear();
+        self.matches.clear();
+        for condition in &rule.conditions {
+            if !self.holds(condition)? {
+                return Ok(Verdict::Silent);
+            }
+        }
+        match &rule.action {
+            Action::Deny => return Ok(Verdict::Deny),
+            Action::Permit => return Ok(Verdict::Permit),
+            Action::Make(destination, Recipe::Copy(condition)) => {
+                let range = self.matches.get(*condition).cloned().unwrap_or_default();
+                for place in range {
+                    let original = self.matched.get(place).and_then(|index| self.claims.get(*index));
+                    if let Some(Held { claim_type, value, read_only, .. }) = original {
+                        let (claim_type, value, read_only) = (claim_type.clone(), value.clone(), *read_only);
+                        self.make(*destination, claim_type, value, read_only, said)?;
+                    }
+                }
+            }
+            Action::Make(destination, Recipe::New { claim_type, value, value_type }) => {
+                let claim_type = self.expression(claim_type)?;
+                let claim_type = one_text(&claim_type).ok_or(Fault::ClaimType)?;
+                let Set { values, read_only } = self.expression(value)?;
+                let values = match values {
+                    crate::value::Values::One(value) => {
+                        return self.made(*destination, claim_type, value, *value_type, read_only, said);
+                    }
+                    crate::value::Values::Many(values) => values,
+                };
+                for value in values {
+                    self.made(*destination, claim_type.clone(), value, *value_type, read_only, said)?;
+                }
+            }
+        }
+        Ok(Verdict::Silent)
+    }
+
+    /// Makes a claim of an expression's value.
+    fn made(
+        &mut self,
+        destination: Destination,
+        claim_type: Text<'a>,
+        value: Val<'a>,
+        declared: Option<crate::claim::Kind>,
+        read_only: bool,
+        said: &mut Said,
+    ) -> Result<Verdict, Fault> {
+        if let Some(declared) = declared.filter(|declared| *declared != value.kind()) {
+            return Err(Fault::ValueTypeMismatch { declared, actual: value.kind() });
+        }
+        self.make(destination, claim_type, value, read_only, said)?;
+        Ok(Verdict::Silent)
+    }
+
+    /// Puts a claim into the incoming set, and where its destination says.
+    fn make(
+        &mut self,
+        destination: Destination,
+        claim_type: Text<'a>,
+        value: Val<'a>,
+        read_only: bool,
+        said: &mut Said,
+    ) -> Result<(), Fault> {
+        self.budget.charge(1)?;
+        match destination {
+            Destination::Incoming => {}
+            Destination::Properties => {
+                let given = match value.view() {
+                    View::Integer(value) => Given::Integer(value),
+                    other => Given::Of(other.kind()),
+                };
+                properties::check(&claim_type, given)
+                    .map_err(|(property, expected)| Fault::PropertyValue { property, expected })?;
+                said.properties.set(claim_type.to_shared(), value.to_value());
+            }
+            Destination::Token if read_only => {
+                return Err(Fault::ReadOnly { claim_type: String::from(&*claim_type) });
+            }
+            Destination::Token => {
+                let limit = self.budget.limits.issued_claims;
+                if said.issued.len() >= limit {
+                    return Err(Fault::TooManyIssuedClaims { limit });
+                }
+                if let Val::Text(text) = &value {
+                    self.budget.charge_text(text.len())?;
+                }
+                said.issued.push(Issued { claim_type: claim_type.to_shared(), value: value.to_value() });
+            }
+        }
+        self.claims.add(self.program, claim_type, value, read_only)
+    }
+}
+
+/// The one text of a set, repetitions aside, if it is not empty.
+fn one_text<'a>(set: &Set<'a>) -> Option<Text<'a>> {
+    let values = set.as_slice();
+    match values.first()? {
+        Val::Text(text)
+            if !text.is_empty() && values.iter().all(|value| value.view() == View::Text(text)) =>
+        {
+            Some(text.clone())
+        }
+        _ => None,
+    }
+}
+
+/// Whether two texts are the same piece of memory.
+fn same(a: &str, b: &str) -> bool {
+    std::ptr::eq(a, b)
+}
+
+/// A text made by a function.
+fn shared<'a>(text: String) -> Text<'a> {
+    Text::Shared(Arc::from(text))
+}
