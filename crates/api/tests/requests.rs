@@ -1,5 +1,5 @@
 //! Request bodies as clients send them, and as nobody should.
-#![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 
 use api::limits::{
     MAX_DRAFT_POLICY_BYTES, MAX_INIT_TIME_DATA_BYTES, MAX_NONCE_BYTES, MAX_RUNTIME_DATA_BYTES,

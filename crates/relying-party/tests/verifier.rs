@@ -1,5 +1,5 @@
 //! A relying party, from the issuer it trusts to the claims it reads.
-#![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 
 use crypto::{SigningAlgorithm, SigningKey};
 use relying_party::discovery::MAX_METADATA_BYTES;

@@ -26,7 +26,7 @@ pub use algorithm::Algorithm;
 pub use json::JsonError;
 pub use jwk::{Jwk, JwkError, Jwks, JwksError};
 pub use jws::{Jws, JwsError};
-pub use signer::{SignError, Signer};
+pub use signer::{SignError, Signer, token_id};
 pub use unverified::{Expectations, TokenError, UnverifiedToken};
 pub use verified::VerifiedToken;
 

@@ -3,7 +3,6 @@
 use crypto::SigningKey;
 use crypto::random::NoRandomness;
 use crypto::sign::SignError as KeyError;
-use serde_json::Value;
 use x509_cert::der::{Decode, Encode};
 
 use crate::Claims;
@@ -110,8 +109,9 @@ impl Signer {
         let mut json = Vec::with_capacity(TYPICAL_TOKEN_BYTES);
         json.extend_from_slice(b"{\"alg\":\"");
         json.extend_from_slice(algorithm.as_bytes());
-        json.extend_from_slice(b"\",\"jku\":\"");
-        extend_with_string_content(&mut json, issuer_uri)?;
+        json.extend_from_slice(b"\",\"jku\":");
+        serde_json::to_writer(&mut json, issuer_uri).map_err(|_| SignError::Serialization)?;
+        json.pop(); // the closing quote: the tail goes on inside the string
         json.extend_from_slice(self.header_tail.as_bytes());
         let mut token = String::with_capacity(TYPICAL_TOKEN_BYTES);
         base64url::encode_onto(&json, &mut token);
@@ -154,14 +154,6 @@ pub fn token_id() -> Result<String, NoRandomness> {
         }
     }
     Ok(id)
-}
-
-/// Writes `text` as it stands between the quotes of a JSON string.
-fn extend_with_string_content(json: &mut Vec<u8>, text: &str) -> Result<(), SignError> {
-    let quoted = serde_json::to_string(&Value::from(text)).map_err(|_| SignError::Serialization)?;
-    let content = quoted.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
-    json.extend_from_slice(content.unwrap_or_default().as_bytes());
-    Ok(())
 }
 
 /// Room that spares a typical SGX token (4.7 KB) any reallocation.

@@ -1,5 +1,5 @@
 //! Which JSON Web Keys are read, and what is published.
-#![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 
 mod support;
 

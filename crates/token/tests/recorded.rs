@@ -1,10 +1,10 @@
 //! Tokens and key sets recorded from Azure Attestation, which stand outside the repository: the
 //! directory that `VOUCHSAFE_VECTORS` names, or `shared` beside the repository, holds `vectors` and
 //! `vectors-sdk`. Without them the tests say so and pass, unless `CI` is `true`.
-#![allow(clippy::indexing_slicing, reason = "JSON values answer null for what they lack")]
-#![allow(clippy::panic, reason = "a test names the vector that failed")]
-#![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
-#![allow(clippy::print_stderr, reason = "a test that was skipped must say so")]
+#![expect(clippy::indexing_slicing, reason = "JSON values answer null for what they lack")]
+#![expect(clippy::panic, reason = "a test names the vector that failed")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+#![expect(clippy::print_stderr, reason = "a test that was skipped must say so")]
 
 use std::path::{Path, PathBuf};
 

@@ -1,5 +1,5 @@
 //! What is signed verifies, and nothing else does.
-#![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 
 mod support;
 
@@ -392,6 +392,8 @@ fn a_signer_needs_the_certificate_of_its_key() {
     assert_eq!(new(vec![]), Some(SignError::Certificate(JwkError::Certificate)));
     assert_eq!(new(vec![b"certificate".to_vec()]), Some(SignError::Certificate(JwkError::Certificate)));
     assert_eq!(new(vec![one.certificate.clone(), two.certificate.clone()]), None);
+    let signer = Signer::new(one.key(), vec![one.certificate.clone(), two.certificate]).unwrap();
+    assert_eq!(signer.jwk().certificates().len(), 2);
 }
 
 #[test]

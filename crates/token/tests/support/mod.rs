@@ -1,6 +1,6 @@
 //! Keys and tokens for the tests, right and wrong.
 #![allow(dead_code, reason = "each test binary uses some of it")]
-#![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 
 use crypto::{SigningAlgorithm, SigningKey};
 use time::OffsetDateTime;
