@@ -18,4 +18,4 @@ pub mod verify;
 pub use digest::{sha1, sha256, sha256_of_parts, sha384, sha512};
 pub use random::random_bytes;
 pub use sign::{SigningAlgorithm, SigningKey};
-pub use verify::{BadKey, BadSignature, P256PublicKey, RsaPublicKey};
+pub use verify::{BadKey, BadSignature, P256PublicKey, RsaPublicKey, verify_p256_fixed_once};

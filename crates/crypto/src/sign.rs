@@ -163,6 +163,10 @@ mod tests {
         assert_eq!(public.verify_fixed(b"message", &signature), Ok(()));
         assert_eq!(public.verify_fixed(b"messagf", &signature), Err(BadSignature));
         assert_eq!(public.verify_der(b"message", &signature), Err(BadSignature));
+        let coordinates: [u8; 64] = spki[spki.len() - 64..].try_into().unwrap();
+        assert_eq!(crate::verify_p256_fixed_once(&coordinates, b"message", &signature), Ok(()));
+        assert_eq!(crate::verify_p256_fixed_once(&coordinates, b"messagf", &signature), Err(BadSignature));
+        assert_eq!(crate::verify_p256_fixed_once(&[4; 64], b"message", &signature), Err(BadSignature));
     }
 
     #[test]

@@ -2,7 +2,23 @@
 
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_FIXED, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256,
+    UnparsedPublicKey,
 };
+
+/// Checks one raw `r ‖ s` signature (big-endian) over SHA-256 of `message` with a P-256 key used only
+/// this once, given as its two big-endian coordinates: the key is parsed once instead of being kept.
+///
+/// # Errors
+/// [`BadSignature`], also if the coordinates are no point of the curve.
+pub fn verify_p256_fixed_once(
+    coordinates: &[u8; 64],
+    message: &[u8],
+    signature: &[u8; 64],
+) -> Result<(), BadSignature> {
+    UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, uncompressed(coordinates))
+        .verify(message, signature)
+        .map_err(|_| BadSignature)
+}
 
 /// The signature is not one of these bytes under this key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -44,11 +60,7 @@ impl P256PublicKey {
     /// # Errors
     /// As [`Self::from_point`].
     pub fn from_coordinates(xy: &[u8; 64]) -> Result<Self, BadKey> {
-        let mut point = [4; 65];
-        for (to, from) in point.iter_mut().skip(1).zip(xy) {
-            *to = *from;
-        }
-        Self::from_point(&point)
+        Self::from_point(&uncompressed(xy))
     }
 
     /// The uncompressed point: `04`, x and y, big-endian.
@@ -72,6 +84,15 @@ impl P256PublicKey {
     pub fn verify_der(&self, message: &[u8], signature: &[u8]) -> Result<(), BadSignature> {
         self.asn1.verify_sig(message, signature).map_err(|_| BadSignature)
     }
+}
+
+/// The uncompressed point (SEC 1 §2.3.3) of two big-endian coordinates.
+fn uncompressed(coordinates: &[u8; 64]) -> [u8; 65] {
+    let mut point = [4; 65];
+    for (to, from) in point.iter_mut().skip(1).zip(coordinates) {
+        *to = *from;
+    }
+    point
 }
 
 impl PartialEq for P256PublicKey {

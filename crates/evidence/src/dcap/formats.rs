@@ -1,0 +1,1 @@
+//! The files and answers that endorsements come in, recognised by content.
