@@ -59,11 +59,6 @@ impl<'a> Reader<'a> {
         Ok(taken)
     }
 
-    /// An unsigned byte.
-    pub(crate) fn u8(&mut self, field: &'static str) -> Result<u8, ReadError> {
-        self.array(field).map(|bytes| u8::from_le_bytes(*bytes))
-    }
-
     /// A little-endian 16-bit number.
     pub(crate) fn u16_le(&mut self, field: &'static str) -> Result<u16, ReadError> {
         self.array(field).map(|bytes| u16::from_le_bytes(*bytes))
@@ -137,10 +132,10 @@ mod tests {
     fn reads_fields_in_order_and_refuses_leftovers() {
         let parse = |bytes| {
             Reader::all(bytes, "thing", |r| {
-                Ok::<_, ReadError>((r.u8("a")?, r.u16_le("b")?, *r.array::<2>("c")?))
+                Ok::<_, ReadError>((*r.array::<1>("a")?, r.u16_le("b")?, *r.array::<2>("c")?))
             })
         };
-        assert_eq!(parse(&[1, 2, 3, 4, 5]), Ok((1, 0x0302, [4, 5])));
+        assert_eq!(parse(&[1, 2, 3, 4, 5]), Ok(([1], 0x0302, [4, 5])));
         assert_eq!(
             parse(&[1, 2, 3, 4, 5, 6]),
             Err(ReadError::Trailing { structure: "thing", offset: 5, length: 1 })

@@ -239,6 +239,11 @@ impl Certificate {
         Ok(())
     }
 
+    /// Whether `issuer` issued this certificate.
+    pub(crate) fn is_issued_by(&self, issuer: &Self) -> bool {
+        self.check_issued_by(issuer, CertificateRole::Pck).is_ok()
+    }
+
     /// Checks that `issuer` issued this certificate: name, key identifier and signature.
     fn check_issued_by(&self, issuer: &Self, role: CertificateRole) -> Result<(), ChainError> {
         if self.issuer != issuer.subject || self.authority_key_id != issuer.subject_key_id {

@@ -129,6 +129,9 @@ pub struct TcbVerdict {
     /// The earlier of the two levels' dates.
     #[serde(with = "time::serde::rfc3339")]
     pub tcb_date: OffsetDateTime,
+    /// When the older of TCB info and QE identity was issued.
+    #[serde(with = "time::serde::rfc3339")]
+    pub issued_at: OffsetDateTime,
     /// When the first of the endorsements or their certificates ends being valid.
     #[serde(with = "time::serde::rfc3339")]
     pub expires_at: OffsetDateTime,

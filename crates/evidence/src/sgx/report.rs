@@ -120,8 +120,8 @@ impl VerifiedReport {
         }
         Ok(BoundReport {
             report,
-            has_runtime_data: runtime_data.is_some(),
-            has_init_time_data: init_time_data.is_some(),
+            runtime_data: runtime_data.map(Into::into),
+            init_time_data: init_time_data.map(Into::into),
         })
     }
 }
@@ -141,14 +141,14 @@ pub(super) fn first_half(bytes: &[u8; 64]) -> [u8; 32] {
 ///
 /// ```compile_fail
 /// fn forged(report: evidence::sgx::VerifiedReport) -> evidence::sgx::BoundReport {
-///     evidence::sgx::BoundReport { report, has_runtime_data: true, has_init_time_data: true }
+///     evidence::sgx::BoundReport { report, runtime_data: None, init_time_data: None }
 /// }
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BoundReport {
     report: VerifiedReport,
-    has_runtime_data: bool,
-    has_init_time_data: bool,
+    runtime_data: Option<Box<[u8]>>,
+    init_time_data: Option<Box<[u8]>>,
 }
 
 impl BoundReport {
@@ -158,16 +158,16 @@ impl BoundReport {
         &self.report
     }
 
-    /// Whether runtime data were sent, and so are those of the enclave.
+    /// The runtime data that were sent, and are those of the enclave.
     #[must_use]
-    pub fn has_runtime_data(&self) -> bool {
-        self.has_runtime_data
+    pub fn runtime_data(&self) -> Option<&[u8]> {
+        self.runtime_data.as_deref()
     }
 
-    /// Whether init-time data were sent, and so are those the enclave was started with.
+    /// The init-time data that were sent, and are those the enclave was started with.
     #[must_use]
-    pub fn has_init_time_data(&self) -> bool {
-        self.has_init_time_data
+    pub fn init_time_data(&self) -> Option<&[u8]> {
+        self.init_time_data.as_deref()
     }
 }
 

@@ -106,6 +106,7 @@ impl Quote<'_> {
             status: platform.status.converge(qe.status),
             advisory_ids: platform.advisory_ids.iter().chain(&qe.advisory_ids).cloned().collect(),
             tcb_date: min(platform.tcb_date, qe.tcb_date),
+            issued_at: endorsements.issued_at(),
             expires_at: endorsements.expires().at,
             evaluation_data_number: endorsements.tcb_evaluation_data_number(),
             fmspc: endorsements.id().fmspc,
