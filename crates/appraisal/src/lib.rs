@@ -1,1 +1,23 @@
-//! Joins evidence, policy and token: claim names, the baseline, the token issuer.
+//! Joins evidence, policy and token: the settings a policy asks for, the provider's baseline, the
+//! names of claims, and the issuer.
+//!
+//!     policy --configure--> Settings
+//!     BoundReport --appraise(baseline, policy)--> AttestationResult --issue--> Token
+//!
+//! - What the policy asks of the evidence: [`Settings`].
+//! - What the provider accepts before any policy runs: [`Baseline`].
+//! - The decision and the claims: [`appraise`], which alone makes an [`AttestationResult`].
+//! - The signature: [`Issuer`], which alone makes a [`Token`], and only of an attestation result.
+#![forbid(unsafe_code)]
+
+mod appraise;
+mod baseline;
+mod claims;
+mod issuer;
+mod settings;
+
+pub use appraise::{AppraisalError, AttestationResult, DataType, RequestData, appraise};
+pub use baseline::{Baseline, BaselineError};
+pub use claims::sgx_claims;
+pub use issuer::{Issuer, Token};
+pub use settings::{Settings, SettingsError, TcbBaseline};
