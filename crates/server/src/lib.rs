@@ -1,1 +1,28 @@
 //! The attestation service: HTTP, endorsement fetching, storage, configuration.
+//!
+//! - what an operator sets, and the one schema of it: [`config`]; what the service says: [`logging`].
+//! - what a running service is, and how it is started: [`Server`].
+//! - endorsements, fetched, kept and refreshed: [`endorsements`].
+//! - files and rows that outlive the process: `data_dir`, `identity`, [`store`].
+//! - the wire: `http`, whose `router` is the list of routes and whose `attest` is one attestation.
+//!
+//! The service appraises nothing itself: it hands bytes, endorsements and the time to the stage crates.
+
+mod app;
+pub mod config;
+mod data_dir;
+pub mod endorsements;
+mod http;
+mod identity;
+pub mod logging;
+mod pck_cache;
+mod server;
+mod single_flight;
+pub mod store;
+#[cfg(test)]
+mod test_support;
+
+pub use config::{Config, ConfigError};
+pub use data_dir::DataDirError;
+pub use identity::IdentityError;
+pub use server::{Server, StartError};

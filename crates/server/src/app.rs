@@ -1,0 +1,55 @@
+//! What every request needs, made once at start.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use appraisal::{Baseline, Issuer};
+use evidence::TrustAnchors;
+use evidence::VerifyError;
+use evidence::dcap::VerifiedPck;
+use evidence::sgx::Quote;
+use evidence::verdict::Rejection;
+use policy::Policy;
+use time::OffsetDateTime;
+
+use crate::config::{LimitsConfig, seconds};
+use crate::endorsements::EndorsementService;
+use crate::http::Documents;
+use crate::http::access_token::AccessTokens;
+use crate::http::admission::Admission;
+use crate::pck_cache::PckCache;
+
+/// One provider, ready to attest.
+#[derive(Debug)]
+pub(crate) struct App {
+    pub(crate) access_tokens: AccessTokens,
+    pub(crate) admission: Admission,
+    pub(crate) anchors: Arc<TrustAnchors>,
+    pub(crate) baseline: Baseline,
+    pub(crate) danger_appraise_at: Option<OffsetDateTime>,
+    pub(crate) documents: Documents,
+    pub(crate) endorsements: EndorsementService,
+    pub(crate) issuer: Issuer,
+    pub(crate) limits: LimitsConfig,
+    pub(crate) pcks: PckCache,
+    /// The policy of both SGX attestation types.
+    pub(crate) sgx_policy: Policy,
+    pub(crate) stopping: AtomicBool,
+}
+
+impl App {
+    /// The verified certificate chain of a quote. It comes before the endorsements, which are fetched for
+    /// genuine platforms only: else anyone could make this service ask the vendor for anything.
+    pub(crate) fn pck(&self, quote: &Quote<'_>) -> Result<Arc<VerifiedPck>, Rejection<VerifyError>> {
+        self.pcks.get_or_verify(quote.pck_cache_key()?, || quote.pck_chain()?.verify(&self.anchors))
+    }
+
+    pub(crate) fn body_timeout(&self) -> Duration {
+        seconds(self.limits.body_timeout_secs)
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,24 @@
+//! What an operator can set: one schema, read from a file, the environment and flags.
+//!
+//! Later sources win: file < environment < flags. The environment variable of a key is `VOUCHSAFE_`
+//! and the key in capitals with `.` as `_`: `provider.uri` is `VOUCHSAFE_PROVIDER_URI`. Relative paths
+//! in a file are relative to that file, others to the working directory.
+//!
+//! [`EXAMPLE`] documents every key with its default and is what `vouchsafe config example` prints.
+
+mod error;
+mod load;
+mod schema;
+#[cfg(test)]
+mod tests;
+
+pub use error::ConfigError;
+pub use load::Sources;
+pub(crate) use schema::seconds;
+pub use schema::{
+    AccessTokenIssuer, BaselineConfig, Config, EndorsementsConfig, LimitsConfig, LogConfig, LogFormat,
+    ProviderConfig, TlsConfig, TokenAlgorithm, TrustAnchorsConfig,
+};
+
+/// The documented configuration file: every key, commented out at its default value.
+pub const EXAMPLE: &str = include_str!("example.toml");

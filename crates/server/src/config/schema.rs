@@ -1,0 +1,430 @@
+//! The schema: every key, its type and its default.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use appraisal::Baseline;
+use evidence::dcap::TcbStatus;
+use serde::Deserialize;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use super::ConfigError;
+
+/// The whole configuration of a service.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Appraise evidence and endorsements as of this time instead of the clock's. Token times stay real.
+    #[serde(deserialize_with = "optional_time")]
+    pub danger_appraise_at: Option<OffsetDateTime>,
+    /// Where keys, certificates and the database are kept.
+    pub data_dir: PathBuf,
+    /// Where endorsements come from.
+    pub endorsements: EndorsementsConfig,
+    /// What a caller may use of the service.
+    pub limits: LimitsConfig,
+    /// The address to listen on; port 0 picks a free one.
+    pub listen: SocketAddr,
+    /// The log.
+    pub log: LogConfig,
+    /// Refuse every setting that weakens appraisal.
+    pub production: bool,
+    /// The one provider of this service.
+    pub provider: ProviderConfig,
+    /// The server's certificate.
+    pub tls: TlsConfig,
+    /// Roots that replace the vendor's, for operators who sign their own.
+    pub trust_anchors: TrustAnchorsConfig,
+}
+
+/// What belongs to one attestation provider.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ProviderConfig {
+    /// Who issues the access tokens that api-version 2018-09-01-preview asks of callers.
+    pub access_token_issuers: Vec<AccessTokenIssuer>,
+    /// What genuine evidence must meet before any policy runs.
+    pub baseline: BaselineConfig,
+    /// One path segment before every route of this provider; by default the path of `uri`.
+    pub path_prefix: Option<String>,
+    /// The signature algorithm of its tokens.
+    pub token_algorithm: TokenAlgorithm,
+    /// Issuer of its tokens and base of its endpoints, without trailing slash.
+    pub uri: Option<String>,
+}
+
+/// The provider's baseline; see [`appraisal::Baseline`].
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BaselineConfig {
+    /// Accepted TCB statuses, in Intel's spelling; none listed means the default ones.
+    #[serde(deserialize_with = "tcb_statuses")]
+    pub accept_tcb_status: Vec<TcbStatus>,
+    /// Oldest endorsements accepted, in days since their issue.
+    pub max_endorsement_age_days: Option<u32>,
+    /// Lowest `tcbEvaluationDataNumber` accepted.
+    pub min_tcb_evaluation: Option<u32>,
+}
+
+/// One issuer of callers' access tokens.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AccessTokenIssuer {
+    /// The `aud` that a token must carry.
+    pub audience: String,
+    /// The `iss` that a token must carry.
+    pub issuer: String,
+    /// File with its keys, a JSON Web Key Set.
+    pub jwks_file: PathBuf,
+}
+
+/// The signature algorithm of tokens (RFC 7518 §3.1).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+pub enum TokenAlgorithm {
+    /// ECDSA on P-256. The published Python SDK cannot verify it.
+    #[serde(rename = "ES256", alias = "es256")]
+    Es256,
+    /// RSASSA-PKCS1-v1_5, 2048 bits: what Azure Attestation signs with.
+    #[default]
+    #[serde(rename = "RS256", alias = "rs256")]
+    Rs256,
+}
+
+/// Where endorsements come from: offline files first, then the database, then the PCS.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EndorsementsConfig {
+    /// Seconds that one request to a PCS may take, its body included.
+    pub fetch_timeout_secs: u32,
+    /// Files and directories in any of the recognised formats.
+    pub offline: Vec<PathBuf>,
+    /// PEM file of a certificate authority that a PCCS uses for its TLS certificate.
+    pub pcs_ca_file: Option<PathBuf>,
+    /// Base URLs of PCS v4 services, tried in order; none means offline.
+    pub pcs_urls: Vec<String>,
+    /// Seconds after which endorsements are fetched anew although still valid.
+    pub refresh_interval_secs: u32,
+    /// Where the root CA's CRL is; by default where the first PCS has it.
+    pub root_ca_crl_url: Option<String>,
+}
+
+/// What a caller may use of the service.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LimitsConfig {
+    /// Largest request body, in bytes.
+    pub body_bytes: usize,
+    /// Seconds in which a request's body must have arrived.
+    pub body_timeout_secs: u32,
+    /// Attestations in work at a time.
+    pub concurrency: usize,
+    /// Connections open at a time; more wait in the system's backlog.
+    pub connections: usize,
+    /// Seconds in which a request's head must have arrived, and that a connection may idle.
+    pub header_timeout_secs: u32,
+    /// Attestations that may wait for a place; more are answered 429.
+    pub queue: usize,
+    /// Seconds that an attestation may wait for a place before it is answered 429.
+    pub queue_timeout_secs: u32,
+    /// Seconds that a request may take in all.
+    pub request_timeout_secs: u32,
+    /// Seconds that requests in work get to finish when the service stops.
+    pub shutdown_timeout_secs: u32,
+}
+
+/// The log, on standard error.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogConfig {
+    /// How an event is written.
+    pub format: LogFormat,
+    /// What is written: a level, or directives such as `info,server=debug`.
+    pub level: String,
+}
+
+/// How a log event is written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// One line for people.
+    #[default]
+    Text,
+}
+
+/// The server's TLS certificate, issued by the local certificate authority of the data directory.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TlsConfig {
+    /// Further DNS names and IP addresses that the certificate is valid for.
+    pub names: Vec<String>,
+}
+
+/// Files of PEM roots, by role. A role without files keeps the vendor's pinned roots.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrustAnchorsConfig {
+    /// Roots of PCK certificate chains and of their CRLs.
+    pub pck_root_files: Vec<PathBuf>,
+    /// Roots of the certificates that sign TCB info and identities.
+    pub tcb_signing_root_files: Vec<PathBuf>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            danger_appraise_at: None,
+            data_dir: PathBuf::from("vouchsafe-data"),
+            endorsements: EndorsementsConfig::default(),
+            limits: LimitsConfig::default(),
+            listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8443),
+            log: LogConfig::default(),
+            production: false,
+            provider: ProviderConfig::default(),
+            tls: TlsConfig::default(),
+            trust_anchors: TrustAnchorsConfig::default(),
+        }
+    }
+}
+
+impl Default for EndorsementsConfig {
+    fn default() -> Self {
+        Self {
+            fetch_timeout_secs: 10,
+            offline: Vec::new(),
+            pcs_ca_file: None,
+            pcs_urls: vec!["https://api.trustedservices.intel.com".to_owned()],
+            refresh_interval_secs: 86_400,
+            root_ca_crl_url: None,
+        }
+    }
+}
+
+impl Default for LimitsConfig {
+    /// Requests are small (a quote is some 5 KiB) and fast (about a millisecond), so these bound an
+    /// attacker rather than a user: at most `concurrency` bodies are held in memory at a time.
+    fn default() -> Self {
+        Self {
+            body_bytes: api::limits::MAX_SGX_BODY_BYTES,
+            body_timeout_secs: 10,
+            concurrency: 256,
+            connections: 1024,
+            header_timeout_secs: 15,
+            queue: 512,
+            queue_timeout_secs: 5,
+            request_timeout_secs: 30,
+            shutdown_timeout_secs: 20,
+        }
+    }
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self { format: LogFormat::Text, level: "info".to_owned() }
+    }
+}
+
+impl Config {
+    /// Compares the values with each other and with what the service can do.
+    ///
+    /// # Errors
+    /// [`ConfigError`] for the first rule that is broken.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        if self.production && self.danger_appraise_at.is_some() {
+            return Err(ConfigError::DangerInProduction { key: "danger_appraise_at" });
+        }
+        self.provider.validate()?;
+        self.limits.validate()?;
+        self.endorsements.validate()
+    }
+}
+
+impl ProviderConfig {
+    /// The path segment before the routes, or none; it is the configured one, or else the path of the
+    /// configured URI.
+    #[must_use]
+    pub fn prefix(&self) -> Option<String> {
+        let prefix = match (&self.path_prefix, &self.uri) {
+            (Some(prefix), _) => prefix.as_str(),
+            (None, Some(uri)) => uri_path(uri),
+            (None, None) => "",
+        };
+        let prefix = prefix.trim_matches('/');
+        (!prefix.is_empty()).then(|| prefix.to_owned())
+    }
+
+    /// The provider's URI: the configured one, or the address it listens on.
+    #[must_use]
+    pub fn uri_at(&self, listening: SocketAddr) -> String {
+        if let Some(uri) = &self.uri {
+            return uri.clone();
+        }
+        let mut host = listening;
+        if listening.ip().is_unspecified() {
+            host.set_ip(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        }
+        match &self.path_prefix {
+            Some(prefix) if !prefix.trim_matches('/').is_empty() => {
+                format!("https://{host}/{}", prefix.trim_matches('/'))
+            }
+            _ => format!("https://{host}"),
+        }
+    }
+
+    fn validate(&self) -> Result<(), ConfigError> {
+        if let Some(uri) = &self.uri {
+            validate_uri(uri)?;
+        }
+        let Some(prefix) = self.prefix() else { return Ok(()) };
+        let key = if self.path_prefix.is_some() { "provider.path_prefix" } else { "provider.uri" };
+        api::path::parse_prefix(&prefix)
+            .map_err(|error| ConfigError::invalid(key, &prefix, error.to_string()))?;
+        if let (Some(_), Some(uri)) = (&self.path_prefix, &self.uri)
+            && uri_path(uri).trim_matches('/') != prefix
+        {
+            let fix = format!("it must be the path of `provider.uri`, which is `{uri}`; change one of them");
+            return Err(ConfigError::invalid(key, prefix, fix));
+        }
+        Ok(())
+    }
+}
+
+impl BaselineConfig {
+    /// The baseline, its defaults filled in.
+    #[must_use]
+    pub fn baseline(&self) -> Baseline {
+        let default = Baseline::default();
+        let accepted = match self.accept_tcb_status.as_slice() {
+            [] => default.accepted_tcb_statuses,
+            listed => listed.to_vec(),
+        };
+        Baseline {
+            accepted_tcb_statuses: accepted,
+            max_endorsement_age_days: self.max_endorsement_age_days,
+            min_tcb_evaluation: self.min_tcb_evaluation,
+        }
+    }
+}
+
+impl EndorsementsConfig {
+    fn validate(&self) -> Result<(), ConfigError> {
+        let urls = self.pcs_urls.iter().map(|url| ("endorsements.pcs_urls", url));
+        let urls = urls.chain(self.root_ca_crl_url.iter().map(|url| ("endorsements.root_ca_crl_url", url)));
+        for (key, url) in urls {
+            let is_http = url.starts_with("https://") || url.starts_with("http://");
+            if !is_http || reqwest::Url::parse(url).is_err() {
+                let fix = "use an absolute URL, such as `https://api.trustedservices.intel.com`";
+                return Err(ConfigError::invalid(key, url, fix));
+            }
+        }
+        at_least_one("endorsements.fetch_timeout_secs", self.fetch_timeout_secs)?;
+        at_least_one("endorsements.refresh_interval_secs", self.refresh_interval_secs)
+    }
+}
+
+impl LimitsConfig {
+    fn validate(&self) -> Result<(), ConfigError> {
+        for (key, value) in [
+            ("limits.body_bytes", self.body_bytes),
+            ("limits.concurrency", self.concurrency),
+            ("limits.connections", self.connections),
+        ] {
+            if value == 0 {
+                return Err(ConfigError::invalid(key, value, "use a number above 0"));
+            }
+            if value > MAX_LIMIT {
+                return Err(ConfigError::invalid(key, value, format!("use at most {MAX_LIMIT}")));
+            }
+        }
+        if self.queue > MAX_LIMIT {
+            return Err(ConfigError::invalid("limits.queue", self.queue, format!("use at most {MAX_LIMIT}")));
+        }
+        for (key, value) in [
+            ("limits.body_timeout_secs", self.body_timeout_secs),
+            ("limits.header_timeout_secs", self.header_timeout_secs),
+            ("limits.queue_timeout_secs", self.queue_timeout_secs),
+            ("limits.request_timeout_secs", self.request_timeout_secs),
+        ] {
+            at_least_one(key, value)?;
+        }
+        Ok(())
+    }
+}
+
+/// Far above any sensible limit, and below what the runtime's semaphores can count.
+const MAX_LIMIT: usize = 1 << 28;
+
+/// Seconds of the configuration as a duration.
+pub(crate) fn seconds(secs: u32) -> Duration {
+    Duration::from_secs(u64::from(secs))
+}
+
+/// Reads a time in RFC 3339, such as `2024-05-01T00:00:00Z`.
+///
+/// # Errors
+/// [`ConfigError::Invalid`] for `key`.
+pub(crate) fn parse_time(key: &str, text: &str) -> Result<OffsetDateTime, ConfigError> {
+    let fix = "use a time like `2024-05-01T00:00:00Z`";
+    OffsetDateTime::parse(text, &Rfc3339).map_err(|_| ConfigError::invalid(key, text, fix))
+}
+
+/// The path of a URI, from its first slash after the host.
+fn uri_path(uri: &str) -> &str {
+    let after_scheme = uri.split_once("://").map_or(uri, |(_, rest)| rest);
+    after_scheme.split_once('/').map_or("", |(_, path)| path)
+}
+
+fn validate_uri(uri: &str) -> Result<(), ConfigError> {
+    const KEY: &str = "provider.uri";
+    let fix = "use `https://`, a host, and nothing after an optional path, such as `https://attest.example:8443`";
+    let parsed = reqwest::Url::parse(uri).map_err(|_| ConfigError::invalid(KEY, uri, fix))?;
+    let plain = parsed.query().is_none()
+        && parsed.fragment().is_none()
+        && parsed.username().is_empty()
+        && parsed.password().is_none();
+    if parsed.scheme() != "https" || parsed.host_str().is_none() || !plain {
+        return Err(ConfigError::invalid(KEY, uri, fix));
+    }
+    if uri.ends_with('/') {
+        return Err(ConfigError::invalid(KEY, uri, "remove the slash at its end"));
+    }
+    // A relying party compares the issuer byte by byte, so it must be written one way only.
+    let normal = parsed.as_str().trim_end_matches('/');
+    if normal != uri {
+        return Err(ConfigError::invalid(KEY, uri, format!("write it as `{normal}`")));
+    }
+    Ok(())
+}
+
+fn at_least_one(key: &str, value: u32) -> Result<(), ConfigError> {
+    if value == 0 {
+        return Err(ConfigError::invalid(key, value, "use a number above 0"));
+    }
+    Ok(())
+}
+
+fn optional_time<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<OffsetDateTime>, D::Error> {
+    let Some(text) = Option::<String>::deserialize(deserializer)? else { return Ok(None) };
+    parse_time("danger_appraise_at", &text).map(Some).map_err(serde::de::Error::custom)
+}
+
+fn tcb_statuses<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<TcbStatus>, D::Error> {
+    let names = Vec::<String>::deserialize(deserializer)?;
+    names.iter().map(|name| tcb_status(name).map_err(serde::de::Error::custom)).collect()
+}
+
+fn tcb_status(name: &str) -> Result<TcbStatus, ConfigError> {
+    const KEY: &str = "provider.baseline.accept_tcb_status";
+    let fix = "use Intel's spelling, such as `UpToDate` or `SWHardeningNeeded`";
+    match TcbStatus::from_str(name) {
+        Ok(TcbStatus::Revoked) => {
+            Err(ConfigError::invalid(KEY, name, "a revoked platform is never genuine; remove it"))
+        }
+        Ok(status) => Ok(status),
+        Err(_) => Err(ConfigError::invalid(KEY, name, fix)),
+    }
+}

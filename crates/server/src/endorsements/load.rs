@@ -1,0 +1,361 @@
+//! Loads the endorsements of one platform from the sources, and verifies them.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use evidence::TrustAnchors;
+use evidence::dcap::formats::Collection;
+use evidence::dcap::{EndorsementError, Endorsements, EndorsementsId, RawEndorsements};
+use time::OffsetDateTime;
+
+use super::pcs::{FetchError, Fetched, Pcs};
+use super::{EndorsementsUnavailable, Item, Key};
+use crate::config::ConfigError;
+use crate::data_dir::read_bounded;
+use crate::store::{Store, StoreError, StoredEndorsement};
+
+/// Largest file of offline endorsements. A bundle of everything Intel publishes has some 3 MiB.
+const MAX_FILE_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Most files of offline endorsements, and deepest directories.
+const MAX_FILES: usize = 10_000;
+const MAX_DEPTH: usize = 8;
+
+/// The sources, and what is needed to verify what they give.
+#[derive(Debug)]
+pub(super) struct Loader {
+    pub(super) anchors: Arc<TrustAnchors>,
+    pub(super) offline: Arc<Collection>,
+    pub(super) pcs: Option<Pcs>,
+    pub(super) refresh_interval: Duration,
+    pub(super) replaying: bool,
+    pub(super) store: Arc<Store>,
+}
+
+/// Verified endorsements, and how long ago they were fetched.
+#[derive(Debug)]
+pub(super) struct Loaded {
+    pub(super) age: Duration,
+    pub(super) endorsements: Endorsements,
+}
+
+/// Endorsements of one platform, unverified, with where they came from.
+struct Candidate {
+    age: Duration,
+    origin: String,
+    raw: RawEndorsements,
+}
+
+/// What the sources at hand gave.
+enum Local {
+    /// Good, and not due for a refresh.
+    Fresh(Loaded),
+    /// Nothing that can be used.
+    None { missing: String, unusable: Option<EndorsementsUnavailable> },
+    /// Good, but older than the refresh interval.
+    Stale(Loaded),
+}
+
+impl Loader {
+    /// From any source, in their order.
+    pub(super) async fn load(
+        &self,
+        key: Key,
+        pck_crl_issuer_chain: &[u8],
+        now: OffsetDateTime,
+    ) -> Result<Loaded, EndorsementsUnavailable> {
+        let local = {
+            let (this, chain) = (self.clone(), pck_crl_issuer_chain.to_vec());
+            blocking(move || this.local(key, &chain, now)).await?
+        };
+        match local {
+            Local::Fresh(loaded) => Ok(loaded),
+            Local::Stale(loaded) if self.pcs.is_none() => Ok(loaded),
+            Local::Stale(loaded) => match self.fetch(key, pck_crl_issuer_chain, now).await {
+                Ok(fetched) => Ok(fetched),
+                Err(error) => {
+                    tracing::warn!(platform = %key.0, %error, "endorsements could not be refreshed; older ones are used");
+                    Ok(loaded)
+                }
+            },
+            Local::None { missing, unusable } if self.pcs.is_none() => {
+                Err(unusable.unwrap_or(EndorsementsUnavailable::Missing { id: key.0, missing }))
+            }
+            Local::None { unusable, .. } => {
+                self.fetch(key, pck_crl_issuer_chain, now).await.map_err(|error| match error {
+                    EndorsementsUnavailable::Outage { error, retry_after, .. } => {
+                        let kept = unusable.map(|error| error.to_string());
+                        EndorsementsUnavailable::Outage { error, kept, retry_after }
+                    }
+                    other => other,
+                })
+            }
+        }
+    }
+
+    /// From the services alone.
+    pub(super) async fn fetch(
+        &self,
+        key: Key,
+        pck_crl_issuer_chain: &[u8],
+        now: OffsetDateTime,
+    ) -> Result<Loaded, EndorsementsUnavailable> {
+        let (id, number) = key;
+        let Some(pcs) = &self.pcs else {
+            return Err(EndorsementsUnavailable::Missing { id, missing: "everything".to_owned() });
+        };
+        let [tcb_info, qe_identity, root_ca_crl, pck_crl] = Item::of(&id, number);
+        let fetched = tokio::join!(
+            pcs.fetch(tcb_info),
+            pcs.fetch(qe_identity),
+            pcs.fetch(root_ca_crl),
+            pcs.fetch(pck_crl)
+        );
+        let unavailable = |error: FetchError| match error {
+            FetchError::NotFound { .. } => EndorsementsUnavailable::UnknownPlatform { id, error },
+            error => {
+                let retry_after = error.retry_after();
+                EndorsementsUnavailable::Outage { error, kept: None, retry_after }
+            }
+        };
+        let items = [
+            (tcb_info, fetched.0.map_err(unavailable)?),
+            (qe_identity, fetched.1.map_err(unavailable)?),
+            (root_ca_crl, fetched.2.map_err(unavailable)?),
+            (pck_crl, fetched.3.map_err(unavailable)?),
+        ];
+        let (this, chain) = (self.clone(), pck_crl_issuer_chain.to_vec());
+        blocking(move || this.accept(key, &items, &chain, now)).await
+    }
+
+    fn local(&self, key: Key, chain: &[u8], now: OffsetDateTime) -> Result<Local, EndorsementsUnavailable> {
+        let mut unusable = None;
+        let mut stale = None;
+        let candidates = self.offline(&key.0, chain);
+        let missing = if candidates.is_empty() { "no file has them" } else { "none in the files can be used" };
+        let kept = self.kept(&key, chain, now)?;
+        for candidate in candidates.into_iter().chain(kept) {
+            let age = candidate.age;
+            match self.verified(key, candidate, now) {
+                Ok(endorsements) if age < self.refresh_interval || self.replaying => {
+                    return Ok(Local::Fresh(Loaded { age, endorsements }));
+                }
+                Ok(endorsements) => stale = Some(Loaded { age, endorsements }),
+                Err(error @ EndorsementsUnavailable::Store(_)) => return Err(error),
+                Err(error) => {
+                    tracing::debug!(platform = %key.0, %error, "endorsements at hand cannot be used");
+                    unusable = Some(unusable.unwrap_or(error));
+                }
+            }
+        }
+        Ok(match stale {
+            Some(loaded) => Local::Stale(loaded),
+            None => Local::None { missing: missing.to_owned(), unusable },
+        })
+    }
+
+    /// What the operator's files have for the platform, the best first.
+    fn offline(&self, id: &EndorsementsId, chain: &[u8]) -> Vec<Candidate> {
+        let sets = self.offline.select(id, chain);
+        let candidate = |raw| Candidate { age: Duration::ZERO, origin: "the configured files".to_owned(), raw };
+        sets.into_iter().map(candidate).collect()
+    }
+
+    /// What the database has for the platform, if it has all of it.
+    fn kept(&self, key: &Key, chain: &[u8], now: OffsetDateTime) -> Result<Option<Candidate>, StoreError> {
+        let [tcb_info, qe_identity, root_ca_crl, pck_crl] =
+            Item::of(&key.0, key.1).map(|item| self.store.endorsement(&item.to_string()));
+        let (Some(tcb_info), Some(qe_identity), Some(root_ca_crl), Some(pck_crl)) =
+            (tcb_info?, qe_identity?, root_ca_crl?, pck_crl?)
+        else {
+            return Ok(None);
+        };
+        let oldest = tcb_info.fetched_at.min(qe_identity.fetched_at).min(pck_crl.fetched_at);
+        let age = Duration::try_from(now - oldest).unwrap_or(Duration::ZERO);
+        let raw = RawEndorsements {
+            tcb_info: tcb_info.body,
+            tcb_info_issuer_chain: tcb_info.issuer_chain,
+            qe_identity: qe_identity.body,
+            qe_identity_issuer_chain: qe_identity.issuer_chain,
+            root_ca_crl: root_ca_crl.body,
+            pck_crl: pck_crl.body,
+            pck_crl_issuer_chain: or(pck_crl.issuer_chain, chain),
+        };
+        Ok(Some(Candidate { age, origin: "the database".to_owned(), raw }))
+    }
+
+    /// Verifies what was just fetched, and keeps it.
+    fn accept(
+        &self,
+        key: Key,
+        items: &[(Item, Arc<Fetched>); 4],
+        chain: &[u8],
+        now: OffsetDateTime,
+    ) -> Result<Loaded, EndorsementsUnavailable> {
+        let [(_, tcb_info), (_, qe_identity), (_, root_ca_crl), (_, pck_crl)] = items;
+        let raw = RawEndorsements {
+            tcb_info: tcb_info.body.clone(),
+            tcb_info_issuer_chain: tcb_info.issuer_chain.clone(),
+            qe_identity: qe_identity.body.clone(),
+            qe_identity_issuer_chain: qe_identity.issuer_chain.clone(),
+            root_ca_crl: root_ca_crl.body.clone(),
+            pck_crl: pck_crl.body.clone(),
+            pck_crl_issuer_chain: or(pck_crl.issuer_chain.clone(), chain),
+        };
+        let candidate = Candidate { age: Duration::ZERO, origin: format!("`{}`", tcb_info.source), raw };
+        let endorsements = self.verified(key, candidate, now)?;
+        if !self.replaying {
+            for (item, fetched) in items {
+                let stored = StoredEndorsement {
+                    body: fetched.body.clone(),
+                    issuer_chain: fetched.issuer_chain.clone(),
+                    source: fetched.source.clone(),
+                    fetched_at: now,
+                };
+                // A full disk must not stop attestation: what is in memory is good.
+                if let Err(error) = self.store.save_endorsement(&item.to_string(), &stored) {
+                    tracing::error!(%item, %error, "endorsements could not be kept");
+                }
+            }
+        }
+        Ok(Loaded { age: Duration::ZERO, endorsements })
+    }
+
+    /// Verifies a candidate, which must also be for this platform and number, and no older than what was
+    /// seen before.
+    fn verified(
+        &self,
+        (id, number): Key,
+        candidate: Candidate,
+        now: OffsetDateTime,
+    ) -> Result<Endorsements, EndorsementsUnavailable> {
+        let Candidate { origin, raw, .. } = candidate;
+        let endorsements = Endorsements::verify(&raw, &self.anchors, now).map_err(|rejection| {
+            EndorsementsUnavailable::Unusable { origin: origin.clone(), error: rejection.error }
+        })?;
+        let missing = |what: String| EndorsementsUnavailable::Missing { id, missing: what };
+        if endorsements.id() != id {
+            return Err(missing(format!("{origin} gave those of {}", endorsements.id())));
+        }
+        let found = endorsements.tcb_evaluation_data_number();
+        if number.is_some_and(|number| found < number) {
+            return Err(missing(format!("{origin} has tcbEvaluationDataNumber {found}")));
+        }
+        if !self.replaying {
+            self.refuse_older(&Item::of(&id, number), &endorsements, &origin, now)?;
+        }
+        Ok(endorsements)
+    }
+
+    /// Compares the numbers of all four items with the highest seen, then raises those.
+    fn refuse_older(
+        &self,
+        [tcb_info, qe_identity, root_ca_crl, pck_crl]: &[Item; 4],
+        endorsements: &Endorsements,
+        origin: &str,
+        now: OffsetDateTime,
+    ) -> Result<(), EndorsementsUnavailable> {
+        let numbers = [
+            (tcb_info, u64::from(endorsements.tcb_info_evaluation_data_number())),
+            (qe_identity, u64::from(endorsements.qe_identity_evaluation_data_number())),
+            (root_ca_crl, endorsements.root_crl_number()),
+            (pck_crl, endorsements.pck_crl_number()),
+        ];
+        for (item, found) in numbers {
+            let highest = self.store.watermark(&item.to_string())?.unwrap_or_default();
+            if found < highest {
+                let (item, origin) = (item.to_string(), origin.to_owned());
+                return Err(EndorsementsUnavailable::RolledBack { item, origin, found, highest });
+            }
+        }
+        for (item, found) in numbers {
+            if let Err(error) = self.store.raise_watermark(&item.to_string(), found, now) {
+                tracing::error!(%item, %error, "the highest number seen could not be kept");
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Clone for Loader {
+    fn clone(&self) -> Self {
+        Self {
+            anchors: Arc::clone(&self.anchors),
+            offline: Arc::clone(&self.offline),
+            pcs: self.pcs.clone(),
+            refresh_interval: self.refresh_interval,
+            replaying: self.replaying,
+            store: Arc::clone(&self.store),
+        }
+    }
+}
+
+impl EndorsementsUnavailable {
+    /// Whether what was found is genuine but not valid at the time of appraisal.
+    pub(crate) fn is_validity(&self) -> bool {
+        matches!(self, Self::Unusable { error: EndorsementError::Validity { .. }, .. })
+    }
+}
+
+/// Reads every file below `paths`, whatever of the known formats it has. In a directory, files of other
+/// formats are passed over; a file that is named must be of one.
+pub(super) fn collection(paths: &[PathBuf]) -> Result<Arc<Collection>, ConfigError> {
+    let invalid = |path: &Path, fix: String| {
+        ConfigError::invalid("endorsements.offline", path.display(), fix)
+    };
+    let mut collection = Collection::default();
+    for path in paths {
+        let mut files = Vec::new();
+        let is_directory = path.is_dir();
+        walk(path, 0, &mut files)
+            .map_err(|error| invalid(path, format!("it cannot be read: {error}")))?;
+        let mut items = 0_usize;
+        for file in files {
+            let bytes = read_bounded(&file, MAX_FILE_BYTES)
+                .map_err(|error| invalid(&file, format!("it cannot be read: {error}")))?;
+            match collection.add(&bytes) {
+                Ok(added) => items = items.saturating_add(added),
+                Err(error) if is_directory => {
+                    tracing::debug!(file = %file.display(), %error, "a file has no endorsements");
+                }
+                Err(error) => return Err(invalid(&file, format!("it has no endorsements: {error}"))),
+            }
+        }
+        if items == 0 {
+            return Err(invalid(path, "no file in it has endorsements".to_owned()));
+        }
+        tracing::info!(path = %path.display(), items, "endorsements read");
+    }
+    Ok(Arc::new(collection))
+}
+
+fn walk(path: &Path, depth: usize, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
+    if !path.is_dir() {
+        files.push(path.to_owned());
+        return Ok(());
+    }
+    if depth >= MAX_DEPTH {
+        return Err(std::io::Error::other(format!("directories deeper than {MAX_DEPTH}")));
+    }
+    let mut entries: Vec<_> = std::fs::read_dir(path)?.collect::<Result<_, _>>()?;
+    entries.sort_by_key(std::fs::DirEntry::file_name);
+    for entry in entries {
+        walk(&entry.path(), depth.saturating_add(1), files)?;
+        if files.len() > MAX_FILES {
+            return Err(std::io::Error::other(format!("more than {MAX_FILES} files")));
+        }
+    }
+    Ok(())
+}
+
+fn or(chain: Vec<u8>, else_chain: &[u8]) -> Vec<u8> {
+    if chain.is_empty() { else_chain.to_vec() } else { chain }
+}
+
+/// Runs work of some milliseconds where it does not hold up requests.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, EndorsementsUnavailable> + Send + 'static,
+) -> Result<T, EndorsementsUnavailable> {
+    tokio::task::spawn_blocking(work).await.unwrap_or(Err(EndorsementsUnavailable::Abandoned))
+}

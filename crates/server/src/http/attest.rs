@@ -1,0 +1,128 @@
+//! `POST /attest/{type}`: evidence in, token out.
+
+use std::sync::Arc;
+
+use api::{ApiVersion, AttestOpenEnclave, AttestSgxEnclave, AttestationType, Data, Nonce};
+use appraisal::{DataType, RequestData, Settings, Token, appraise};
+use axum::body::{Body, Bytes};
+use axum::extract::{Path, State};
+use axum::http::Request;
+use axum::response::Response;
+use evidence::open_enclave;
+use evidence::sgx::Quote;
+use policy::Policy;
+use time::OffsetDateTime;
+
+use super::body;
+use super::error::Failure;
+use super::metadata::json;
+use crate::app::App;
+
+/// `POST /attest/{type}` under every api-version.
+pub(super) async fn attest(
+    State(app): State<Arc<App>>,
+    Path(attestation_type): Path<String>,
+    request: Request<Body>,
+) -> Result<Response, Failure> {
+    let attestation_type: AttestationType = attestation_type.parse()?;
+    let version = ApiVersion::from_query(request.uri().query())?;
+    if version.requires_access_token_to_attest() {
+        app.access_tokens.verify(request.headers(), OffsetDateTime::now_utc())?;
+    }
+    let _place = app.admission.enter().await?;
+    let body = body::read(request, app.limits.body_bytes, app.body_timeout()).await?;
+    let attestation = Attestation::parse(attestation_type, &body, version)?;
+    let token = attestation.answer(&app, OffsetDateTime::now_utc()).await?;
+    Ok(json(api::response::token_body(version, token.as_str())))
+}
+
+/// `POST /attest/Tee/{type}`, how 2018-09-01-preview also spells it.
+pub(super) async fn attest_2018(
+    app: State<Arc<App>>,
+    attestation_type: Path<String>,
+    request: Request<Body>,
+) -> Result<Response, Failure> {
+    if ApiVersion::from_query(request.uri().query())? != ApiVersion::V2018_09_01Preview {
+        return Err(Failure::only_in_2018());
+    }
+    attest(app, attestation_type, request).await
+}
+
+/// What one request asks: is this evidence genuine, bound to these data, and acceptable?
+#[derive(Debug)]
+struct Attestation {
+    draft_policy: Option<String>,
+    evidence: Evidence,
+    init_time_data: Option<Data>,
+    nonce: Option<Nonce>,
+    runtime_data: Option<Data>,
+}
+
+#[derive(Debug)]
+enum Evidence {
+    OpenEnclave(Vec<u8>),
+    SgxQuote(Vec<u8>),
+}
+
+impl Attestation {
+    fn parse(attestation_type: AttestationType, body: &Bytes, version: ApiVersion) -> Result<Self, Failure> {
+        match attestation_type {
+            AttestationType::OpenEnclave => {
+                let AttestOpenEnclave { report, runtime_data, init_time_data, draft_policy, nonce } =
+                    AttestOpenEnclave::parse(body, version)?;
+                let evidence = Evidence::OpenEnclave(report);
+                Ok(Self { draft_policy, evidence, init_time_data, nonce, runtime_data })
+            }
+            AttestationType::SgxEnclave => {
+                let AttestSgxEnclave { quote, runtime_data, init_time_data, draft_policy, nonce } =
+                    AttestSgxEnclave::parse(body, version)?;
+                let evidence = Evidence::SgxQuote(quote);
+                Ok(Self { draft_policy, evidence, init_time_data, nonce, runtime_data })
+            }
+            other => Err(Failure::not_implemented(other)),
+        }
+    }
+
+    /// The stages, one after the other. Each hands over what the next one takes.
+    async fn answer(self, app: &App, now: OffsetDateTime) -> Result<Token, Failure> {
+        // Evidence and endorsements may be appraised as of another time; a token is of now.
+        let as_of = app.danger_appraise_at.unwrap_or(now);
+        let draft = self.draft_policy.as_deref().map(Policy::analyze).transpose()?;
+        let policy = draft.as_ref().unwrap_or(&app.sgx_policy);
+        let settings = Settings::of(policy)?;
+        let quote = self.evidence.parse()?;
+        let pck = app.pck(&quote)?;
+        let minimum = settings.tcb_baseline.minimum(app.baseline.min_tcb_evaluation);
+        let chain = || pck.issuer_chain_pem();
+        let endorsements = app.endorsements.get(&pck.endorsements_id(), minimum, chain, as_of).await?;
+        let verified = quote.verify(&pck, &endorsements, as_of)?;
+        let (runtime, init_time) = (self.runtime_data.as_ref(), self.init_time_data.as_ref());
+        let bound = verified.bind(runtime.map(Data::bytes), init_time.map(Data::bytes))?;
+        let data = RequestData {
+            init_time_type: data_type(init_time),
+            nonce: self.nonce.map(Nonce::into_claim),
+            runtime_type: data_type(runtime),
+        };
+        let result = appraise(&bound, bound.evidence_sha256(), data, &app.baseline, policy, &settings, as_of)?;
+        Ok(match draft {
+            None => app.issuer.issue(result, now)?,
+            Some(_) => app.issuer.issue_draft(result, now)?,
+        })
+    }
+}
+
+impl Evidence {
+    fn parse(&self) -> Result<Quote<'_>, Failure> {
+        match self {
+            Self::OpenEnclave(bytes) => Ok(open_enclave::Report::parse(bytes)?.into_quote()),
+            Self::SgxQuote(bytes) => Ok(Quote::parse(bytes)?),
+        }
+    }
+}
+
+fn data_type(data: Option<&Data>) -> DataType {
+    match data {
+        Some(Data::Json { .. }) => DataType::Json,
+        Some(Data::Binary(_)) | None => DataType::Binary,
+    }
+}

@@ -1,0 +1,272 @@
+//! What a failure looks like on the wire: the one place where errors of the stages become status, code and
+//! message. Clients get what helps them act, the log gets the rest, and of an internal failure the client
+//! learns nothing but the request's id.
+//!
+//! Codes and core phrases are those of Azure Attestation, which people and tools search for; the reasons
+//! after them are ours.
+
+use appraisal::{AppraisalError, SettingsError};
+use axum::http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use api::{ApiVersionError, AttestationType, ErrorBody, ErrorCode, RequestError, UnknownAttestationType};
+use evidence::verdict::Rejection;
+use evidence::{BindingError, ParseError, VerifyError};
+
+use super::access_token::AccessTokenError;
+use super::admission::Overloaded;
+use super::body::BodyError;
+use crate::endorsements::EndorsementsUnavailable;
+
+/// The documented beginnings of what is said about quotes.
+const QUOTE_INVALID: &str = "The specified quote was invalid";
+const COLLATERAL: &str = "The specified quote was invalid due to an error in the quote collateral";
+const PCK_CACHE: &str =
+    "The specified quote was invalid because the TCBInfo or QEID provided by the PCK Cache Service was invalid";
+const BASELINE: &str = "The specified quote was invalid because the device on which the quote was generated \
+                        does not meet the Azure baseline requirements";
+const POLICY: &str = "Policy Evaluation Error has occurred Msg:[Policy Engine Exception: ";
+
+/// Seconds after which an overloaded service is worth another attempt.
+const OVERLOAD_RETRY_SECS: u64 = 1;
+
+/// An answer that is not a success.
+#[derive(Debug)]
+pub(super) struct Failure {
+    code: ErrorCode,
+    /// For the log only.
+    detail: Option<String>,
+    /// For the client.
+    message: String,
+    retry_after_secs: Option<u64>,
+    status: StatusCode,
+}
+
+/// What the log says of a failure.
+#[derive(Debug, Clone, Default)]
+pub(super) struct LoggedFailure {
+    pub(super) code: Option<&'static str>,
+    pub(super) detail: Option<String>,
+}
+
+impl Failure {
+    fn new(status: StatusCode, code: ErrorCode, message: impl Into<String>) -> Self {
+        Self { code, detail: None, message: message.into(), retry_after_secs: None, status }
+    }
+
+    fn bad_request(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code, message)
+    }
+
+    fn invalid(message: impl Into<String>) -> Self {
+        Self::bad_request(ErrorCode::InvalidParameter, message)
+    }
+
+    fn internal(detail: String) -> Self {
+        let message = "the service failed; tell its operator the value of x-ms-request-id";
+        let failure = Self::new(StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::InternalServerError, message);
+        Self { detail: Some(detail), ..failure }
+    }
+
+    fn try_later(status: StatusCode, code: ErrorCode, message: impl Into<String>, after_secs: u64) -> Self {
+        Self { retry_after_secs: Some(after_secs.max(1)), ..Self::new(status, code, message) }
+    }
+
+    pub(super) fn not_found() -> Self {
+        let message = "there is no such operation; attest at `/attest/SgxEnclave` or `/attest/OpenEnclave`";
+        Self::new(StatusCode::NOT_FOUND, ErrorCode::NotFound, message)
+    }
+
+    pub(super) fn panicked(panic: &str) -> Self {
+        Self::internal(format!("panic: {panic}"))
+    }
+
+    pub(super) fn timed_out() -> Self {
+        let message = "the request took too long to answer; try again";
+        let status = StatusCode::SERVICE_UNAVAILABLE;
+        Self::try_later(status, ErrorCode::ServiceUnavailable, message, OVERLOAD_RETRY_SECS)
+    }
+
+    pub(super) fn not_implemented(attestation_type: AttestationType) -> Self {
+        Self::bad_request(
+            ErrorCode::InvalidOperation,
+            format!(
+                "this service does not attest `{attestation_type}`; it attests `SgxEnclave` and `OpenEnclave`"
+            ),
+        )
+    }
+
+    /// `/attest/Tee/...` under another version than the one that has it.
+    pub(super) fn only_in_2018() -> Self {
+        let message = "this path exists under api-version 2018-09-01-preview only; remove `Tee/` from it";
+        Self::new(StatusCode::NOT_FOUND, ErrorCode::NotFound, message)
+    }
+}
+
+/// Answers what no route takes.
+pub(super) async fn not_found() -> Response {
+    Failure::not_found().into_response()
+}
+
+/// Answers a method that a route does not take.
+pub(super) async fn method_not_allowed() -> Response {
+    let message = "this path takes another method; attest with POST, read metadata with GET";
+    Failure::new(StatusCode::METHOD_NOT_ALLOWED, ErrorCode::MethodNotAllowed, message).into_response()
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let body = ErrorBody::new(self.code, self.message);
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(api::response::CONTENT_TYPE));
+        headers.insert(api::response::ERROR_CODE_HEADER, HeaderValue::from_static(body.code()));
+        if let Some(secs) = self.retry_after_secs {
+            headers.insert(RETRY_AFTER, HeaderValue::from(secs));
+        }
+        match self.status {
+            StatusCode::UNAUTHORIZED => {
+                headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            // What is left of the body is not read, so the connection is of no further use.
+            StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT => {
+                headers.insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            _ => {}
+        }
+        headers.remove(ALLOW);
+        let logged = LoggedFailure { code: Some(body.code()), detail: self.detail };
+        let mut response = (self.status, headers, body.to_json()).into_response();
+        response.extensions_mut().insert(logged);
+        response
+    }
+}
+
+impl From<UnknownAttestationType> for Failure {
+    fn from(error: UnknownAttestationType) -> Self {
+        Self::invalid(error.to_string())
+    }
+}
+
+impl From<ApiVersionError> for Failure {
+    fn from(error: ApiVersionError) -> Self {
+        Self::bad_request(ErrorCode::UnsupportedApiVersion, error.to_string())
+    }
+}
+
+impl From<RequestError> for Failure {
+    fn from(error: RequestError) -> Self {
+        Self::invalid(error.to_string())
+    }
+}
+
+impl From<AccessTokenError> for Failure {
+    fn from(error: AccessTokenError) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, ErrorCode::Unauthorized, error.to_string())
+    }
+}
+
+impl From<Overloaded> for Failure {
+    fn from(Overloaded: Overloaded) -> Self {
+        let message = "the service has more requests than it can take; try again after `Retry-After` seconds";
+        let status = StatusCode::TOO_MANY_REQUESTS;
+        Self::try_later(status, ErrorCode::TooManyRequests, message, OVERLOAD_RETRY_SECS)
+    }
+}
+
+impl From<BodyError> for Failure {
+    fn from(error: BodyError) -> Self {
+        match error {
+            BodyError::Broken => Self::invalid("the request body ended before it was complete"),
+            BodyError::TooLong { max_bytes } => Self::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                ErrorCode::PayloadTooLarge,
+                format!("the request body is longer than the {max_bytes} bytes that are accepted"),
+            ),
+            BodyError::TooSlow { timeout } => Self::new(
+                StatusCode::REQUEST_TIMEOUT,
+                ErrorCode::RequestTimeout,
+                format!("the request body did not arrive within {} seconds", timeout.as_secs()),
+            ),
+        }
+    }
+}
+
+impl From<ParseError> for Failure {
+    fn from(error: ParseError) -> Self {
+        Self::invalid(format!("{QUOTE_INVALID}: {error}"))
+    }
+}
+
+impl From<Rejection<VerifyError>> for Failure {
+    fn from(rejection: Rejection<VerifyError>) -> Self {
+        let error = rejection.error;
+        let lead = match error {
+            VerifyError::EndorsementsValidity { .. } => COLLATERAL,
+            _ => QUOTE_INVALID,
+        };
+        Self::invalid(format!("{lead}: {error}"))
+    }
+}
+
+impl From<Rejection<BindingError>> for Failure {
+    fn from(rejection: Rejection<BindingError>) -> Self {
+        Self::invalid(format!("{QUOTE_INVALID}: {}", rejection.error))
+    }
+}
+
+impl From<EndorsementsUnavailable> for Failure {
+    fn from(error: EndorsementsUnavailable) -> Self {
+        use EndorsementsUnavailable as E;
+        let message = |lead: &str| format!("{lead}: {error}");
+        match &error {
+            E::Outage { retry_after, .. } => {
+                let status = StatusCode::SERVICE_UNAVAILABLE;
+                let secs = retry_after.as_secs();
+                Self::try_later(status, ErrorCode::ServiceUnavailable, message(COLLATERAL), secs)
+            }
+            E::Missing { .. } | E::RolledBack { .. } | E::UnknownPlatform { .. } => {
+                Self::invalid(message(COLLATERAL))
+            }
+            E::Unusable { .. } if error.is_validity() => Self::invalid(message(COLLATERAL)),
+            E::Unusable { .. } => Self::invalid(message(PCK_CACHE)),
+            E::Store(detail) => Self::internal(detail.clone()),
+            E::Abandoned => Self::internal(error.to_string()),
+        }
+    }
+}
+
+impl From<policy::Diagnostics> for Failure {
+    fn from(diagnostics: policy::Diagnostics) -> Self {
+        let message = format!("Invalid policy was specified Msg:[{diagnostics}]");
+        Self::bad_request(ErrorCode::PolicyParsingError, message)
+    }
+}
+
+impl From<SettingsError> for Failure {
+    fn from(error: SettingsError) -> Self {
+        Self::bad_request(ErrorCode::PolicyEvaluationError, format!("{POLICY}{error}]"))
+    }
+}
+
+impl From<AppraisalError> for Failure {
+    fn from(error: AppraisalError) -> Self {
+        match error {
+            AppraisalError::Baseline(rejection) => Self::invalid(format!("{BASELINE}: {}", rejection.error)),
+            AppraisalError::Denied { denial, .. } => {
+                let rule = denial.rule().map(|rule| format!(" ({rule})")).unwrap_or_default();
+                let message = format!("{POLICY}{denial}]{rule}");
+                Self::bad_request(ErrorCode::PolicyEvaluationError, message)
+            }
+            AppraisalError::Evaluation(error) => {
+                Self::bad_request(ErrorCode::PolicyEvaluationError, format!("{POLICY}{error}]"))
+            }
+            AppraisalError::InvalidJson { .. } => Self::invalid(error.to_string()),
+        }
+    }
+}
+
+impl From<token::SignError> for Failure {
+    fn from(error: token::SignError) -> Self {
+        Self::internal(format!("signing failed: {error}"))
+    }
+}

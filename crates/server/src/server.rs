@@ -1,0 +1,243 @@
+//! A running service: started from a configuration, stopped by its handle or a signal.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use appraisal::Issuer;
+use crypto::SigningAlgorithm;
+use evidence::TrustAnchors;
+use policy::{Diagnostics, Policy};
+use time::OffsetDateTime;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::{JoinError, JoinHandle};
+use tokio_rustls::TlsAcceptor;
+
+use crate::app::App;
+use crate::config::{Config, ConfigError, TokenAlgorithm, TrustAnchorsConfig, seconds};
+use crate::data_dir::{DataDir, DataDirError, read_bounded};
+use crate::endorsements::EndorsementService;
+use crate::http::access_token::AccessTokens;
+use crate::http::admission::Admission;
+use crate::http::front::Front;
+use crate::http::{Documents, listener, router};
+use crate::identity::{self, Authority, IdentityError};
+use crate::pck_cache::PckCache;
+use crate::store::{self, Store, StoreError};
+
+/// File of the certificate authority that clients must trust.
+const CA_FILE: &str = "ca.pem";
+
+/// Largest file of a trust anchor; a certificate has about a KiB.
+const MAX_ANCHOR_BYTES: u64 = 64 * 1024;
+
+/// Why a service did not start. The operator must act.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The data directory cannot be used.
+    #[error(transparent)]
+    DataDir(#[from] DataDirError),
+    /// Keys or certificates cannot be used.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The address cannot be listened on.
+    #[error("cannot listen on `{address}`: {source}; choose another address by `listen`")]
+    Listen {
+        /// The configured address.
+        address: SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The built-in policy is not one: a mistake of ours.
+    #[error("the default policy is invalid: {0}")]
+    Policy(Diagnostics),
+    /// The database cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A task of the start ended early.
+    #[error("the start was interrupted: {0}")]
+    Task(#[from] JoinError),
+    /// The system gives no signals.
+    #[error("signals cannot be received: {0}")]
+    Signals(std::io::Error),
+}
+
+/// A service that answers. Dropping it stops it at once; [`Server::stop`] lets requests finish.
+#[derive(Debug)]
+pub struct Server {
+    app: Arc<App>,
+    ca_pem: PathBuf,
+    data_dir: DataDir,
+    local_addr: SocketAddr,
+    refreshing: JoinHandle<()>,
+    serving: JoinHandle<()>,
+    stop: watch::Sender<bool>,
+}
+
+impl Server {
+    /// Starts a service. When this returns it answers requests.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        config.validate()?;
+        let listen = |source| StartError::Listen { address: config.listen, source };
+        let listener = TcpListener::bind(config.listen).await.map_err(listen)?;
+        let local_addr = listener.local_addr().map_err(listen)?;
+        let uri = config.provider.uri_at(local_addr);
+        let prepared = {
+            let (config, uri) = (config.clone(), uri.clone());
+            tokio::task::spawn_blocking(move || prepare(&config, &uri, local_addr)).await??
+        };
+        let Prepared { app, authority, data_dir } = prepared;
+        let app = Arc::new(app);
+        if let Some(at) = config.danger_appraise_at {
+            tracing::warn!(
+                danger_appraise_at = %at,
+                "DANGER: evidence and endorsements are appraised as of {at}, not as of now; old evidence passes"
+            );
+        }
+        let (stop, stopped) = watch::channel(false);
+        let router = router::router(Arc::clone(&app));
+        let timeout = seconds(config.limits.request_timeout_secs);
+        let front = Arc::new(Front::new(router, config.provider.prefix(), timeout));
+        let limits = listener::Limits {
+            connections: config.limits.connections,
+            grace: seconds(config.limits.shutdown_timeout_secs),
+            header_timeout: seconds(config.limits.header_timeout_secs),
+        };
+        let tls = tls_acceptor(authority)?;
+        let serving = tokio::spawn(listener::serve(listener, tls, front, limits, until_stopped(stopped.clone())));
+        let refreshing = tokio::spawn(app.endorsements.clone().refresh_until(until_stopped(stopped)));
+        tracing::info!(%uri, listen = %local_addr, "ready");
+        Ok(Self { app, ca_pem: data_dir.file(CA_FILE), data_dir, local_addr, refreshing, serving, stop })
+    }
+
+    /// The provider's URI: issuer of its tokens and base of its endpoints.
+    #[must_use]
+    pub fn uri(&self) -> &str {
+        self.app.issuer.uri()
+    }
+
+    /// The address it listens on, its port the real one.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// The certificate authority that clients must trust, a PEM file in the data directory.
+    #[must_use]
+    pub fn ca_pem(&self) -> &Path {
+        &self.ca_pem
+    }
+
+    /// Stops accepting, lets requests in work finish, and releases the data directory.
+    pub async fn stop(self) {
+        tracing::info!("stopping");
+        self.app.stopping.store(true, Ordering::Relaxed);
+        self.stop.send_replace(true);
+        let _ = self.serving.await;
+        let _ = self.refreshing.await;
+        drop(self.data_dir);
+        tracing::info!("stopped");
+    }
+
+    /// Serves until SIGTERM or SIGINT, then stops as [`Server::stop`].
+    ///
+    /// # Errors
+    /// [`StartError::Signals`].
+    pub async fn run_until_signal(self) -> Result<(), StartError> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut terminate = signal(SignalKind::terminate()).map_err(StartError::Signals)?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(StartError::Signals)?;
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        self.stop().await;
+        Ok(())
+    }
+}
+
+struct Prepared {
+    app: App,
+    authority: Authority,
+    data_dir: DataDir,
+}
+
+/// Everything of the start that reads files or makes keys.
+fn prepare(config: &Config, uri: &str, local_addr: SocketAddr) -> Result<Prepared, StartError> {
+    let now = OffsetDateTime::now_utc();
+    let data_dir = DataDir::open(&config.data_dir)?;
+    let names = identity::names(uri, local_addr.ip(), &config.tls.names);
+    let authority = Authority::open(&data_dir, &names, now)?;
+    let algorithm = match config.provider.token_algorithm {
+        TokenAlgorithm::Es256 => SigningAlgorithm::Es256,
+        TokenAlgorithm::Rs256 => SigningAlgorithm::Rs256,
+    };
+    let signer = identity::signer(&data_dir, algorithm, uri)?;
+    let documents = Documents::new(uri, vec![signer.jwk().clone()]);
+    let store = Arc::new(Store::open(&data_dir.file(store::FILE))?);
+    let anchors = Arc::new(trust_anchors(&config.trust_anchors)?);
+    let endorsements = EndorsementService::new(
+        &config.endorsements,
+        Arc::clone(&anchors),
+        store,
+        config.danger_appraise_at.is_some(),
+    )?;
+    let app = App {
+        access_tokens: AccessTokens::load(&config.provider.access_token_issuers)?,
+        admission: Admission::new(&config.limits),
+        anchors,
+        baseline: config.provider.baseline.baseline(),
+        danger_appraise_at: config.danger_appraise_at,
+        documents,
+        endorsements,
+        issuer: Issuer::new(uri.to_owned(), signer),
+        limits: config.limits.clone(),
+        pcks: PckCache::default(),
+        sgx_policy: Policy::analyze(policy::defaults::SGX).map_err(StartError::Policy)?,
+        stopping: AtomicBool::new(false),
+    };
+    Ok(Prepared { app, authority, data_dir })
+}
+
+fn tls_acceptor(authority: Authority) -> Result<TlsAcceptor, StartError> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(IdentityError::Tls)?
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(authority));
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}
+
+/// The roots to trust: the pinned ones, or those of the configured files.
+pub(crate) fn trust_anchors(config: &TrustAnchorsConfig) -> Result<TrustAnchors, ConfigError> {
+    let read = |key: &str, paths: &[PathBuf]| -> Result<Vec<Vec<u8>>, ConfigError> {
+        let read_one = |path: &PathBuf| {
+            read_bounded(path, MAX_ANCHOR_BYTES).map_err(|error| {
+                ConfigError::invalid(key, path.display(), format!("it cannot be read: {error}"))
+            })
+        };
+        paths.iter().map(read_one).collect()
+    };
+    let pck = read("trust_anchors.pck_root_files", &config.pck_root_files)?;
+    let tcb_signing = read("trust_anchors.tcb_signing_root_files", &config.tcb_signing_root_files)?;
+    let pck: Vec<&[u8]> = pck.iter().map(Vec::as_slice).collect();
+    let tcb_signing: Vec<&[u8]> = tcb_signing.iter().map(Vec::as_slice).collect();
+    TrustAnchors::with_roots(&pck, &tcb_signing).map_err(|error| {
+        ConfigError::invalid("trust_anchors", error, "give files with one self-signed root certificate in PEM each")
+    })
+}
+
+async fn until_stopped(mut stopped: watch::Receiver<bool>) {
+    // A sender that is gone says the same.
+    let _ = stopped.wait_for(|stopped| *stopped).await;
+}
