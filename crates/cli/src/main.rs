@@ -4,6 +4,7 @@
 mod commands;
 mod exit;
 mod failure;
+mod files;
 mod http;
 mod input;
 mod kind;

@@ -2,8 +2,10 @@
 
 mod attest;
 mod config;
+mod endorsements;
+mod evidence;
 mod policy;
-mod serve;
+pub(crate) mod serve;
 mod token;
 mod version;
 
@@ -20,6 +22,10 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Token(token::Token),
     #[command(subcommand)]
+    Evidence(evidence::Evidence),
+    #[command(subcommand)]
+    Endorsements(endorsements::Endorsements),
+    #[command(subcommand)]
     Policy(policy::Policy),
     #[command(subcommand)]
     Config(config::Config),
@@ -32,6 +38,8 @@ impl Command {
             Self::Serve(command) => command.run(),
             Self::Attest(command) => command.run(),
             Self::Token(command) => command.run(),
+            Self::Evidence(command) => command.run(),
+            Self::Endorsements(command) => command.run(),
             Self::Policy(command) => command.run(),
             Self::Config(command) => command.run(),
             Self::Version(command) => command.run(),

@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use server::config::{Config, Sources};
+use server::{Server, StartError};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::exit::Exit;
-use crate::failure::Failure;
+use crate::failure::{Failure, chain};
 use crate::input;
 use crate::output;
 
@@ -92,6 +94,16 @@ Examples:
   vouchsafe serve --endorsements collateral.json --danger-appraise-at 2025-07-04";
 
 impl Serve {
+    pub(crate) fn run(self) -> Result<Exit, Failure> {
+        let config = self.configuration()?;
+        server::logging::init(&config.log).map_err(|error| Failure::usage(error.to_string()))?;
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+        let runtime = runtime
+            .map_err(|error| Failure::failed(format!("the asynchronous runtime did not start: {error}")))?;
+        runtime.block_on(serve(config))?;
+        Ok(Exit::Yes)
+    }
+
     /// Merges file, environment and flags.
     fn configuration(&self) -> Result<Config, Failure> {
         let file = self.config.as_deref().map(std::path::absolute).transpose();
@@ -129,6 +141,38 @@ impl Serve {
     }
 }
 
+/// Serves until SIGTERM or SIGINT.
+async fn serve(config: Config) -> Result<(), Failure> {
+    // Before the ready line: whoever reads it may send a signal at once.
+    let signals = |error| Failure::failed(format!("signals cannot be received: {error}"));
+    let mut terminate = signal(SignalKind::terminate()).map_err(signals)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(signals)?;
+    let appraise_at = config.danger_appraise_at;
+    let server = Server::start(config).await.map_err(|error| did_not_start(&error))?;
+    output::line(&format!("ready {}", server.uri()))?;
+    if let Some(at) = appraise_at {
+        output::note(&format!("DANGER: evidence is appraised as of {}, not as of now", input::show_time(at)));
+    }
+    let (uri, ca) = (server.uri(), server.ca_pem().display());
+    output::note(&format!(
+        "try it:\n  vouchsafe attest sgx --endpoint {uri} --ca-file {ca} --evidence quote.bin > token\n  \
+         vouchsafe token verify - --issuer {uri} --ca-file {ca} < token"
+    ));
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    server.stop().await;
+    Ok(())
+}
+
+fn did_not_start(error: &StartError) -> Failure {
+    match error {
+        StartError::Config(error) => Failure::usage(error.to_string()),
+        error => Failure::failed(chain(error)),
+    }
+}
+
 /// `$XDG_DATA_HOME/vouchsafe`, or `~/.local/share/vouchsafe` (XDG Base Directory Specification).
 pub(crate) fn default_data_dir() -> Result<PathBuf, Failure> {
     let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
@@ -156,10 +200,4 @@ fn normal_time(text: &str) -> Result<String, Failure> {
     let time = input::parse_time(text)
         .map_err(|error| Failure::usage(format!("`--danger-appraise-at`: {error}")))?;
     Ok(input::show_time(time))
-}
-impl Serve {
-    pub(crate) fn run(self) -> Result<Exit, Failure> {
-        let _config = self.configuration()?;
-        Ok(Exit::Yes)
-    }
 }

@@ -1,7 +1,11 @@
 //! What the tests of the program share: the program, and files to run it on.
+#![allow(dead_code, reason = "each test uses a part of it")]
 
+use std::ffi::OsStr;
 use std::fs;
-use std::path::Path;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 use testkit::intel::{Ca, Forge};
 use time::macros::datetime;
@@ -53,3 +57,98 @@ pub fn world(directory: &Path) {
 }
 
 const RUNTIME_DATA: &[u8] = b"a public key, say";
+
+/// Where the captured vectors are: `VOUCHSAFE_VECTORS`, or `shared` beside the checkout. `None` if they are not
+/// there, which is a failure where `CI` is `true`.
+pub fn captures() -> Option<PathBuf> {
+    let given = std::env::var_os("VOUCHSAFE_VECTORS").map(PathBuf::from);
+    let root = given.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared"));
+    let present = root.join("vectors/manifest.json").is_file();
+    assert!(present || std::env::var("CI").as_deref() != Ok("true"), "no vectors in {}", root.display());
+    present.then_some(root)
+}
+
+/// A directory of this test alone.
+pub fn scratch(name: &str) -> PathBuf {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = fs::remove_dir_all(&directory);
+    fs::create_dir_all(&directory).unwrap();
+    directory
+}
+
+/// What one run of the program did.
+#[derive(Debug)]
+pub struct Ran {
+    pub status: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+/// Runs the program to its end.
+pub fn run<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>, input: &str) -> Ran {
+    let mut command = Command::new(VOUCHSAFE);
+    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    // A program that does not read its input may be gone by now.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    let output = child.wait_with_output().unwrap();
+    Ran {
+        status: output.status.code().unwrap_or(-1),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+/// A running `vouchsafe serve`, killed when the test ends early.
+pub struct Service {
+    child: Child,
+    stdout: BufReader<ChildStdout>,
+    pub uri: String,
+    pub ca: PathBuf,
+}
+
+impl Service {
+    /// Starts it on `port` (0 picks one) and waits for its ready line.
+    pub fn start<A: AsRef<OsStr>>(
+        data_dir: &Path,
+        port: u16,
+        arguments: impl IntoIterator<Item = A>,
+    ) -> Self {
+        let log =
+            fs::OpenOptions::new().create(true).append(true).open(data_dir.with_extension("log")).unwrap();
+        let mut command = Command::new(VOUCHSAFE);
+        command.arg("serve").arg("--data-dir").arg(data_dir).args(["--listen", &format!("127.0.0.1:{port}")]);
+        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
+        let mut child = command.spawn().unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut ready = String::new();
+        stdout.read_line(&mut ready).unwrap();
+        let uri = ready.strip_prefix("ready ").unwrap_or_else(|| {
+            panic!(
+                "no ready line but `{ready}`: {}",
+                fs::read_to_string(data_dir.with_extension("log")).unwrap()
+            )
+        });
+        Self { child, stdout, uri: uri.trim_end().to_owned(), ca: data_dir.join("ca.pem") }
+    }
+
+    pub fn port(&self) -> u16 {
+        self.uri.rsplit(':').next().unwrap().parse().unwrap()
+    }
+
+    /// Stops it as an init system does; gives its exit status and what else it wrote to standard output.
+    pub fn terminate(mut self) -> (Option<i32>, String) {
+        let killed = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
+        assert!(killed.success());
+        let mut rest = String::new();
+        self.stdout.read_to_string(&mut rest).unwrap();
+        (self.child.wait().unwrap().code(), rest)
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

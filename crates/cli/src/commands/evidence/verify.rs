@@ -1,0 +1,281 @@
+//! `vouchsafe evidence verify`: is this evidence genuine, as of any time, with nothing but files?
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use evidence::dcap::formats::Collection;
+use evidence::dcap::{Endorsements, TcbStatus, TcbVerdict};
+use evidence::sgx::{BoundReport, Quote};
+use evidence::verdict::{CheckValue, Explain, Outcome, Verdict};
+use evidence::{TrustAnchors, VerifyError};
+use serde_json::{Map, Value, json};
+use time::OffsetDateTime;
+
+use super::parse_quote;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::files;
+use crate::input;
+use crate::kind::{Envelope, Kind};
+use crate::output::{self, Table};
+
+/// Verify evidence offline, as of any time, and show every check
+///
+/// Genuine means: made by genuine hardware whose maker says so in endorsements that were valid at that time, and
+/// bound to the data given. A TCB that is revoked, or that matches no level, is not genuine; every other TCB status
+/// is, and is reported. Whether it is acceptable is for a baseline and a policy to say.
+///
+/// Exit code 0 means genuine, 1 not genuine, 2 that nothing could be decided.
+#[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
+pub(crate) struct Verify {
+    /// What the file holds
+    #[arg(long, value_enum)]
+    kind: Kind,
+
+    /// File or directory with endorsements, in any format that people have them in (repeatable)
+    #[arg(long, value_name = "PATH")]
+    endorsements: Vec<PathBuf>,
+
+    /// Verify as of this time [default: now]
+    #[arg(long, value_name = "TIME", value_parser = input::parse_time)]
+    at: Option<OffsetDateTime>,
+
+    /// Data that the evidence must be bound to (SHA-256 in the report data)
+    #[arg(long, value_name = "FILE")]
+    runtime_data: Option<PathBuf>,
+
+    /// Data that the enclave must have been started with (SHA-256 in the configuration id)
+    #[arg(long, value_name = "FILE")]
+    init_time_data: Option<PathBuf>,
+
+    /// Roots to trust for PCK certificates instead of Intel's (repeatable)
+    #[arg(long, value_name = "PEM")]
+    trust_pck_root: Vec<PathBuf>,
+
+    /// Roots to trust for signers of TCB info and identities instead of Intel's (repeatable)
+    #[arg(long, value_name = "PEM")]
+    trust_tcb_root: Vec<PathBuf>,
+
+    /// Also ask whether the TCB status is one of these (repeatable); if not, the exit code is 1 although the
+    /// evidence is genuine
+    #[arg(long, value_name = "STATUS")]
+    accept_tcb_status: Vec<TcbStatus>,
+
+    /// Print one JSON document: verdict, tcb_status, claims, checks
+    #[arg(long)]
+    json: bool,
+
+    /// The evidence; `-` is standard input
+    evidence: PathBuf,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  vouchsafe evidence verify --kind sgx-quote-v3 --endorsements collateral.json quote.bin
+  vouchsafe evidence verify --kind oe-report --endorsements pcs/ --at 2025-02-05T00:00:00Z --json report.bin
+  vouchsafe evidence verify --kind sgx-quote-v3 --endorsements pcs/ --runtime-data key.pem quote.bin";
+
+impl Verify {
+    pub(crate) fn run(self) -> Result<Exit, Failure> {
+        let anchors = files::trust_anchors(&self.trust_pck_root, &self.trust_tcb_root)?;
+        let now = self.at.unwrap_or_else(OffsetDateTime::now_utc);
+        let file = input::read_file(&self.evidence)?;
+        let runtime_data = self.runtime_data.as_deref().map(input::read_file).transpose()?;
+        let init_time_data = self.init_time_data.as_deref().map(input::read_file).transpose()?;
+        let mut endorsements = files::endorsements(&self.endorsements)?;
+
+        let answer = match self.kind.open(&file) {
+            Err(error) => Answer::unreadable(&error),
+            Ok(envelope) => {
+                if self.endorsements.is_empty() {
+                    add_enclosed(&mut endorsements, &envelope)?;
+                }
+                let question = Question {
+                    anchors: &anchors,
+                    endorsements: &endorsements,
+                    runtime_data: runtime_data.as_deref(),
+                    init_time_data: init_time_data.as_deref(),
+                    now,
+                };
+                question.ask(self.kind, &envelope.evidence)?
+            }
+        };
+        let accepted = self.accepts(&answer);
+        if self.json {
+            output::json(&answer.document(accepted))?
+        } else {
+            answer.print(accepted)?
+        }
+        Ok(if answer.reason.is_none() && accepted != Some(false) { Exit::Yes } else { Exit::Denied })
+    }
+
+    /// Whether genuine evidence has one of the statuses asked for; none if none was asked for.
+    fn accepts(&self, answer: &Answer) -> Option<bool> {
+        let status = answer.tcb_status?;
+        (!self.accept_tcb_status.is_empty()).then(|| self.accept_tcb_status.contains(&status))
+    }
+}
+
+/// Everything the verdict depends on but the evidence.
+struct Question<'a> {
+    anchors: &'a TrustAnchors,
+    endorsements: &'a Collection,
+    runtime_data: Option<&'a [u8]>,
+    init_time_data: Option<&'a [u8]>,
+    now: OffsetDateTime,
+}
+
+impl Question<'_> {
+    /// The stages of an attestation up to the binding.
+    fn ask(&self, kind: Kind, evidence: &[u8]) -> Result<Answer, Failure> {
+        let quote = match parse_quote(kind, evidence) {
+            Ok(quote) => quote,
+            Err(error) => {
+                let mut verdict = Verdict::new();
+                verdict.push(error.check());
+                return Ok(Answer::not_genuine(format!("parse error: {error}"), verdict));
+            }
+        };
+        self.verify(&quote)
+    }
+
+    fn verify(&self, quote: &Quote<'_>) -> Result<Answer, Failure> {
+        let chain = match quote.pck_chain() {
+            Ok(chain) => chain,
+            Err(rejection) => return Ok(Answer::not_genuine(rejection.error.to_string(), rejection.verdict)),
+        };
+        let pck = match chain.verify(self.anchors) {
+            Ok(pck) => pck,
+            Err(rejection) => return Ok(Answer::not_genuine(rejection.error.to_string(), rejection.verdict)),
+        };
+        let raw = files::select(self.endorsements, &pck, self.now)?;
+        let endorsements = match Endorsements::verify(&raw, self.anchors, self.now) {
+            Ok(endorsements) => endorsements,
+            Err(rejection) => {
+                let mut verdict = pck.verdict().clone();
+                verdict.extend(rejection.verdict.checks());
+                return Ok(Answer::not_genuine(format!("endorsements: {}", rejection.error), verdict));
+            }
+        };
+        let report = match quote.verify(&pck, &endorsements, self.now) {
+            Ok(report) => report,
+            Err(rejection) => {
+                let revoked = matches!(rejection.error, VerifyError::TcbRevoked { .. });
+                let answer = Answer::not_genuine(rejection.error.to_string(), rejection.verdict);
+                return Ok(Answer { tcb_status: revoked.then_some(TcbStatus::Revoked), ..answer });
+            }
+        };
+        let tcb = report.tcb().clone();
+        match report.bind(self.runtime_data, self.init_time_data) {
+            Ok(bound) => Ok(Answer::genuine(&bound)),
+            Err(rejection) => {
+                let answer = Answer::not_genuine(rejection.error.to_string(), rejection.verdict);
+                Ok(Answer { tcb_status: Some(tcb.status), tcb: Some(tcb), ..answer })
+            }
+        }
+    }
+}
+
+/// What came of it.
+struct Answer {
+    /// Why it is not genuine; none if it is.
+    reason: Option<String>,
+    tcb_status: Option<TcbStatus>,
+    tcb: Option<TcbVerdict>,
+    claims: Map<String, Value>,
+    verdict: Verdict,
+}
+
+impl Answer {
+    fn genuine(report: &BoundReport) -> Self {
+        let claims = appraisal::sgx_claims(report);
+        Self {
+            reason: None,
+            tcb_status: Some(report.tcb().status),
+            tcb: Some(report.tcb().clone()),
+            claims: claims.iter().map(|(name, value)| ((*name).to_owned(), value.to_json())).collect(),
+            verdict: report.verdict().clone(),
+        }
+    }
+
+    fn not_genuine(reason: String, verdict: Verdict) -> Self {
+        Self { reason: Some(reason), tcb_status: None, tcb: None, claims: Map::new(), verdict }
+    }
+
+    /// The file is not of its kind, so that no check of the evidence was made.
+    fn unreadable(error: &str) -> Self {
+        Self::not_genuine(format!("parse error: {error}"), Verdict::new())
+    }
+
+    fn document(&self, accepted: Option<bool>) -> Value {
+        let mut document = Map::new();
+        let mut insert = |name: &str, value: Value| document.insert(name.to_owned(), value);
+        insert("verdict", if self.reason.is_none() { "genuine" } else { "not-genuine" }.into());
+        if let Some(reason) = &self.reason {
+            insert("reason", reason.as_str().into());
+        }
+        insert("tcb_status", json!(self.tcb_status));
+        if let Some(accepted) = accepted {
+            insert("tcb_status_accepted", accepted.into());
+        }
+        insert("tcb", json!(self.tcb));
+        insert("claims", self.claims.clone().into());
+        insert("checks", json!(self.verdict));
+        document.into()
+    }
+
+    fn print(&self, accepted: Option<bool>) -> Result<(), Failure> {
+        match &self.reason {
+            None => output::line("genuine")?,
+            Some(reason) => output::line(&format!("NOT GENUINE: {}", output::printable(reason)))?,
+        }
+        if let Some(tcb) = &self.tcb {
+            let mut table = Table::default();
+            table.row("TCB status", tcb.status).row("TCB date", input::show_time(tcb.tcb_date));
+            table.row(
+                "advisories",
+                if tcb.advisory_ids.is_empty() { "none".into() } else { tcb.advisory_ids.join(" ") },
+            );
+            table.row("evaluation data number", tcb.evaluation_data_number);
+            table.row("endorsements valid until", input::show_time(tcb.expires_at));
+            if accepted == Some(false) {
+                table.row("accepted", "no: the TCB status is none of those asked for");
+            }
+            table.print()?;
+        }
+        if !self.claims.is_empty() {
+            output::line("claims")?;
+            let mut table = Table::default();
+            for (name, value) in &self.claims {
+                table.row(name, value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+            }
+            table.print()?;
+        }
+        output::line("checks")?;
+        self.print_checks()
+    }
+
+    fn print_checks(&self) -> Result<(), Failure> {
+        let mut table = Table::default();
+        for check in self.verdict.checks() {
+            let (mark, value) = match check.outcome {
+                Outcome::Failed => ("FAIL", format!("expected {}, found {}", check.expected, check.actual)),
+                Outcome::Noted => ("note", check.actual.to_string()),
+                Outcome::Passed if matches!(check.expected, CheckValue::None) => {
+                    ("ok", check.actual.to_string())
+                }
+                Outcome::Passed if check.expected == check.actual => ("ok", check.actual.to_string()),
+                Outcome::Passed => ("ok", format!("{}; expected {}", check.actual, check.expected)),
+            };
+            table.row(format!("{mark:<4} {}", check.id), value);
+        }
+        table.print()
+    }
+}
+
+/// Endorsements that came in the evidence file are as good as any; a file given by name is preferred.
+fn add_enclosed(endorsements: &mut Collection, envelope: &Envelope) -> Result<(), Failure> {
+    let Some(enclosed) = &envelope.endorsements else { return Ok(()) };
+    files::add(endorsements, Path::new("the evidence file"), enclosed)
+}
