@@ -90,7 +90,7 @@ impl Crl {
         for entry in list.revoked_certificates.as_deref().unwrap_or_default() {
             let extensions = entry.crl_entry_extensions.as_deref().unwrap_or_default();
             refuse_unknown(extensions, &[REASON_CODE])?;
-            revoked.push(entry.serial_number.as_bytes().to_vec());
+            revoked.push(x509::serial(&entry.serial_number));
         }
         revoked.sort();
         let common_name = list.issuer.common_name().map_err(|_| CrlError::Malformed)?;

@@ -1,5 +1,5 @@
-//! PEM (RFC 7468), read so that every byte counts: no text around the blocks, 64-column lines ended by
-//! a line feed, canonical base64. Two texts that differ never give the same certificates, except for
+//! PEM (RFC 7468), read so that every byte counts: no text around the blocks, lines of 64 columns (or of
+//! 76, as some hosts write the PCK certificate) ended by a line feed, canonical base64. Two texts that differ never give the same certificates, except for
 //! the end of the text: the last line feed may be missing, and one NUL may follow, as in Intel's quotes.
 
 use base64::Engine;
@@ -8,8 +8,8 @@ use base64::engine::general_purpose::STANDARD;
 /// Why a text is not strict PEM.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PemError {
-    /// A line is not canonical base64, of 64 characters unless it is the last one of its block.
-    #[error("line {line} is not canonical base64 of at most 64 columns")]
+    /// A line is not canonical base64, of full width unless it is the last one of its block.
+    #[error("line {line} is not canonical base64 of 64 (or throughout the block 76) columns")]
     Base64 {
         /// The line, counted from 1.
         line: usize,
@@ -87,23 +87,29 @@ fn block<'a>(
     let mut body = Vec::new();
     let mut last = begin;
     let mut short = false;
+    let mut columns = COLUMNS;
     for (line, found) in lines {
         last = line;
         if found == end {
             return Ok(body);
         }
         // Only the last line may be shorter, so a line after a short one is out of place.
-        if short || found.is_empty() || found.len() > COLUMNS {
+        if body.is_empty() && found.len() == MIME_COLUMNS {
+            columns = MIME_COLUMNS;
+        }
+        if short || found.is_empty() || found.len() > columns {
             return Err(PemError::Base64 { line });
         }
-        short = found.len() < COLUMNS || found.ends_with(b"=");
-        // 64 columns are whole groups of four: each line decodes by itself.
+        short = found.len() < columns || found.ends_with(b"=");
+        // Both widths are whole groups of four: each line decodes by itself.
         STANDARD.decode_vec(found, &mut body).map_err(|_| PemError::Base64 { line })?;
     }
     Err(PemError::Boundary { line: last, expected: "END" })
 }
 
 const COLUMNS: usize = 64;
+/// The width of RFC 2045 §6.8.
+const MIME_COLUMNS: usize = 76;
 /// A PCK chain is about 3.7 KB; certificates with long subjects and extensions stay far below this.
 const MAX_PEM_BYTES: usize = 64 * 1024;
 /// A PCK chain has three.
@@ -160,6 +166,10 @@ mod tests {
         assert_eq!(check(&format!("{begin}AAAA\n")), PemError::Boundary { line: 2, expected: "END" });
         assert_eq!(check(&format!("{begin}AAAA\nAAAA\n{end}")), PemError::Base64 { line: 3 });
         assert_eq!(check(&format!("{begin}AAB=\n{end}")), PemError::Base64 { line: 2 });
+        let (narrow, wide) = ("A".repeat(64), "A".repeat(76));
+        assert!(decode(format!("{begin}{wide}\n{wide}\nAAAA\n{end}").as_bytes(), "CERTIFICATE").is_ok());
+        assert_eq!(check(&format!("{begin}{wide}\n{narrow}\nAAAA\n{end}")), PemError::Base64 { line: 4 });
+        assert_eq!(check(&format!("{begin}{narrow}\n{wide}\n{end}")), PemError::Base64 { line: 3 });
         assert_eq!(check(&format!("{begin}AAA\n{end}")), PemError::Base64 { line: 2 });
         assert_eq!(check(&format!("{begin}AAAA\r\n{end}")), PemError::Base64 { line: 2 });
         assert_eq!(check(&format!("{begin}AAAA\n{end}").repeat(9)), PemError::TooMany { limit: MAX_BLOCKS });

@@ -13,6 +13,7 @@ use x509_cert::TbsCertificate;
 use x509_cert::ext::Extension;
 use x509_cert::ext::pkix::{AuthorityKeyIdentifier, BasicConstraints, KeyUsage, SubjectKeyIdentifier};
 use x509_cert::name::Name;
+use x509_cert::serial_number::SerialNumber;
 
 use crate::pem::{self, PemError};
 
@@ -95,7 +96,9 @@ pub enum ChainError {
     #[error("the certificate chain is not strict PEM: {0}")]
     Pem(#[from] PemError),
     /// Common name, basic constraints or key usage are not those of the role.
-    #[error("the {role} has not the {field} of its role")]
+    #[error(
+        "the certificate in the place of the {role} has not that role's {field}; the order is leaf to root"
+    )]
     Profile {
         /// Which certificate.
         role: CertificateRole,
@@ -200,7 +203,7 @@ impl Certificate {
             issuer_text: tbs.issuer().to_string(),
             common_name: common_name(tbs.subject()).ok_or(malformed)?,
             issuer_common_name: common_name(tbs.issuer()).ok_or(malformed)?,
-            serial: tbs.serial_number().as_bytes().to_vec(),
+            serial: serial(tbs.serial_number()),
             validity: Validity {
                 not_before: date(tbs.validity().not_before).ok_or(malformed)?,
                 not_after: date(tbs.validity().not_after).ok_or(malformed)?,
@@ -357,6 +360,11 @@ impl Extensions {
 pub(crate) fn key_identifier(extension: &[u8]) -> Option<Vec<u8>> {
     let authority = AuthorityKeyIdentifier::from_der(extension).ok()?;
     Some(authority.key_identifier?.into_bytes().into())
+}
+
+/// A serial number, big-endian without leading zeros: the same for a certificate and the CRL that lists it.
+pub(crate) fn serial(number: &SerialNumber) -> Vec<u8> {
+    number.as_bytes().iter().copied().skip_while(|byte| *byte == 0).collect()
 }
 
 /// A time of a certificate or CRL.

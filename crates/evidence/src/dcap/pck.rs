@@ -246,6 +246,15 @@ pub struct CertificateSummary {
 }
 
 impl CertificateSummary {
+    /// The certificates of a PEM text in whatever order, as far as they have a role in Intel's chains.
+    pub(crate) fn list(pem: &[u8]) -> Vec<Self> {
+        let bodies = pem::decode(pem, CERTIFICATE).unwrap_or_default();
+        let summary = |der: &Vec<u8>| {
+            ROLES.into_iter().find_map(|role| Some(Self::new(&Certificate::parse(der, role).ok()?, role)))
+        };
+        bodies.iter().filter_map(summary).collect()
+    }
+
     fn new(certificate: &Certificate, role: CertificateRole) -> Self {
         Self {
             role,
@@ -432,3 +441,6 @@ fn sgx_type(value: AnyRef<'_>) -> Result<SgxType, PckExtensionError> {
 }
 
 const CHAIN: [CertificateRole; 3] = [CertificateRole::Pck, CertificateRole::PckCa, CertificateRole::Root];
+/// The more special first: a root's name is a CA's too.
+const ROLES: [CertificateRole; 4] =
+    [CertificateRole::Pck, CertificateRole::TcbSigning, CertificateRole::Root, CertificateRole::PckCa];

@@ -32,8 +32,8 @@ pub struct PlatformId<'a> {
     pub cpu_svn: &'a [u8; 16],
     /// PCESVN.
     pub pce_svn: u16,
-    /// PCEID, in memory order.
-    pub pce_id: &'a [u8; 2],
+    /// PCEID, in memory order. Intel's own sample quotes are without it.
+    pub pce_id: Option<&'a [u8; 2]>,
 }
 
 /// A QE report and what certifies it.
@@ -129,7 +129,14 @@ fn platform_id(data: &[u8], ppid_length: usize) -> Result<PlatformId<'_>, ReadEr
             ppid: r.take("ppid", ppid_length)?,
             cpu_svn: r.array("cpu_svn")?,
             pce_svn: r.u16_le("pce_svn")?,
-            pce_id: r.array("pce_id")?,
+            pce_id: if data.len() == ppid_length + TCB_WITHOUT_PCE_ID {
+                None
+            } else {
+                Some(r.array("pce_id")?)
+            },
         })
     })
 }
+
+/// CPUSVN and PCESVN.
+const TCB_WITHOUT_PCE_ID: usize = 18;

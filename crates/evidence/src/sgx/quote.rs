@@ -2,7 +2,7 @@
 
 use super::certification::authentication_data;
 use super::{CertificationData, ReportBody};
-use crate::dcap::{PckChain, Tee};
+use crate::dcap::{CertificateSummary, PckChain, Tee};
 use crate::error::{ParseError, VerifyError};
 use crate::read::Reader;
 use crate::verdict::{Check, Rejection, Verdict, rules};
@@ -188,6 +188,13 @@ impl<'a> Quote<'a> {
             }
             Err(error) => Err(Rejection::new(error, verdict)),
         }
+    }
+
+    /// The certificates of the certification data for people to read, **unverified** and in whatever
+    /// order; none if there is no chain. [`Self::pck_chain`] is the way to verify them.
+    #[must_use]
+    pub fn unverified_certificates(&self) -> Vec<CertificateSummary> {
+        self.pck_chain_pem().map(CertificateSummary::list).unwrap_or_default()
     }
 
     pub(super) fn pck_chain_pem(&self) -> Result<&'a [u8], VerifyError> {

@@ -1,0 +1,202 @@
+//! Known answers: every captured SGX quote and Open Enclave report, with every set of endorsements the
+//! manifest gives a date for.
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(clippy::print_stderr, clippy::print_stdout, missing_docs)]
+
+mod support;
+
+use evidence::dcap::{PckCa, TcbStatus};
+use evidence::sgx::{Quote, ReportBody};
+use evidence::{CertificateRole, ChainError, Outcome, TrustAnchors, VerifyError};
+use serde_json::Value;
+use support::{Vectors, parse, prepare, time};
+
+/// How many entries of each kind there were when this test was written.
+const QUOTES: usize = 12;
+const REPORTS: usize = 5;
+const VERDICTS: usize = 19;
+
+/// Captured with the root before the intermediate: chains out of order are refused.
+const UNORDERED: [&str; 2] =
+    ["sgx/fortanix/quote_pck_cert_chain.bin", "sgx/fortanix/quote_pck_cert_chain_corrupted.bin"];
+
+#[test]
+fn quotes_and_reports_yield_what_the_manifest_expects() {
+    let Some(vectors) = Vectors::load() else { return };
+    let (mut quotes, mut reports, mut verdicts, mut undated) = (0, 0, 0, 0);
+    for entry in &vectors.entries {
+        let (path, kind) = (entry["path"].as_str().unwrap(), entry["kind"].as_str().unwrap());
+        let expected = &entry["expected"];
+        if !matches!(kind, "sgx-quote-v3" | "oe-report") || expected["body"].is_null() {
+            continue;
+        }
+        let bytes = vectors.read(path);
+        let quote = parse(kind, &bytes).unwrap_or_else(|error| panic!("{path}: {error}"));
+        check_fields(path, &quote, expected);
+        if kind == "oe-report" {
+            reports += 1
+        } else {
+            quotes += 1
+        };
+        for verdict in expected["verdicts"].as_array().into_iter().flatten() {
+            let Some(now) = time(&verdict["verify_at"]) else {
+                undated += 1;
+                continue;
+            };
+            check_verdict(path, &vectors, &quote, verdict, now);
+            verdicts += 1;
+        }
+    }
+    println!(
+        "checked: {quotes} quotes, {reports} reports, {verdicts} verdicts; {undated} verdicts without a date"
+    );
+    assert!(quotes >= QUOTES && reports >= REPORTS && verdicts >= VERDICTS, "{quotes} {reports} {verdicts}");
+}
+
+fn check_fields(path: &str, quote: &Quote<'_>, expected: &Value) {
+    check_body(path, quote.body(), &expected["body"]);
+    assert_eq!(quote.body().is_debuggable(), expected["body"]["debug"].as_bool().unwrap(), "{path}");
+    if !expected["qe"].is_null() {
+        check_body(path, quote.qe_report(), &expected["qe"]);
+    }
+    if let Some(number) = expected["cert_data_type"].as_u64() {
+        assert_eq!(u64::from(quote.certification().type_number()), number, "{path}");
+    }
+    let pck = &expected["pck"];
+    if pck["subject"].is_null() {
+        return;
+    }
+    assert_eq!(quote.unverified_certificates().len(), 3, "{path}");
+    assert_eq!(quote.unverified_certificates()[0].serial, pck["serial"].as_str().unwrap(), "{path}");
+    if UNORDERED.contains(&path) {
+        let error = quote.pck_chain().unwrap_err().error;
+        let field = "common name";
+        let role = CertificateRole::Root;
+        assert_eq!(error, VerifyError::PckChain(ChainError::Profile { role, field }), "{path}");
+        return;
+    }
+    let chain = quote.pck_chain().unwrap_or_else(|error| panic!("{path}: {error}"));
+    let verified = chain.verify(&TrustAnchors::pinned());
+    assert_eq!(verified.is_ok(), expected["checks"]["pck_chain_signatures"] == true, "{path}");
+    if let Ok(verified) = verified {
+        assert_eq!(verified.issuer_chain_pem(), chain.issuer_chain_pem());
+    }
+    assert_eq!(Ok(chain.cache_key()), quote.pck_cache_key());
+    let extension = chain.unverified_extension();
+    let [leaf, ..] = chain.unverified_certificates();
+    assert_eq!(leaf.subject, pck["subject"].as_str().unwrap(), "{path}");
+    assert_eq!(leaf.serial, pck["serial"].as_str().unwrap(), "{path}");
+    assert_eq!(Some(leaf.validity.not_before), time(&pck["not_before"]), "{path}");
+    assert_eq!(Some(leaf.validity.not_after), time(&pck["not_after"]), "{path}");
+    assert_eq!(hex::encode(extension.fmspc), pck["fmspc"].as_str().unwrap(), "{path}");
+    assert_eq!(hex::encode(extension.pce_id), pck["pceid"].as_str().unwrap(), "{path}");
+    assert_eq!(hex::encode(extension.cpu_svn), pck["cpusvn"].as_str().unwrap(), "{path}");
+    assert_eq!(u64::from(extension.pce_svn), pck["pcesvn"].as_u64().unwrap(), "{path}");
+    let ca = if pck["ca"] == "platform" { PckCa::Platform } else { PckCa::Processor };
+    assert_eq!(chain.endorsements_id().ca, ca, "{path}");
+    assert_eq!(extension.platform_instance_id.is_some(), ca == PckCa::Platform, "{path}");
+}
+
+fn check_body(path: &str, body: &ReportBody, expected: &Value) {
+    let text = |name: &str| expected[name].as_str().unwrap().to_owned();
+    let number = |name: &str| expected[name].as_u64().unwrap();
+    assert_eq!(hex::encode(body.cpu_svn), text("cpusvn"), "{path}");
+    assert_eq!(hex::encode(body.misc_select.to_le_bytes()), text("miscselect"), "{path}");
+    assert_eq!(hex::encode(body.attributes), text("attributes"), "{path}");
+    assert_eq!(hex::encode(body.mr_enclave), text("mrenclave"), "{path}");
+    assert_eq!(hex::encode(body.mr_signer), text("mrsigner"), "{path}");
+    assert_eq!(u64::from(body.isv_prod_id), number("isvprodid"), "{path}");
+    assert_eq!(u64::from(body.isv_svn), number("isvsvn"), "{path}");
+    if !expected["report_data"].is_null() {
+        assert_eq!(hex::encode(body.report_data), text("report_data"), "{path}");
+    }
+}
+
+fn check_verdict(
+    path: &str,
+    vectors: &Vectors,
+    quote: &Quote<'_>,
+    expected: &Value,
+    now: time::OffsetDateTime,
+) {
+    let collection = vectors.collection(&expected["collateral"]);
+    let (pck, endorsements) = prepare(quote, &collection, now);
+    let report = quote.verify(&pck, &endorsements, now).unwrap_or_else(|error| panic!("{path}: {error}"));
+    let tcb = report.tcb();
+    let strings = |value: &Value| -> Vec<String> {
+        value.as_array().unwrap().iter().map(|text| text.as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(tcb.platform.status.as_str(), expected["platform_tcb_status"].as_str().unwrap(), "{path}");
+    assert_eq!(tcb.qe.status.as_str(), expected["qe_tcb_status"].as_str().unwrap(), "{path}");
+    assert_eq!(Some(tcb.platform.tcb_date), time(&expected["tcb_date"]), "{path}");
+    assert_eq!(tcb.tcb_date, tcb.platform.tcb_date.min(tcb.qe.tcb_date), "{path}");
+    assert_eq!(tcb.platform.advisory_ids, strings(&expected["advisories"]), "{path}");
+    assert_eq!(tcb.advisory_ids, [tcb.platform.advisory_ids.clone(), tcb.qe.advisory_ids.clone()].concat());
+    assert_eq!(u64::from(tcb.evaluation_data_number), expected["tcb_evaluation"].as_u64().unwrap(), "{path}");
+    assert_eq!(endorsements.tcb_evaluation_data_number(), tcb.evaluation_data_number);
+    // The manifest's window includes the PCK certificate; its end here is that of the endorsements.
+    assert_eq!(Some(endorsements.expires().at), time(&expected["all_current_to"]), "{path}");
+    // The second opinion names an advisory of both lists once.
+    if let Some(status) = expected["dcap_qvl_0_7"]["status"].as_str() {
+        assert_eq!(tcb.status.as_str(), status, "{path}");
+        let mut once: Vec<String> = Vec::new();
+        for id in &tcb.advisory_ids {
+            if !once.contains(id) {
+                once.push(id.clone());
+            }
+        }
+        assert_eq!(once, strings(&expected["dcap_qvl_0_7"]["advisory_ids"]), "{path}");
+    }
+    let converged = match (tcb.platform.status, tcb.qe.status) {
+        (TcbStatus::ConfigurationAndSwHardeningNeeded, TcbStatus::OutOfDate) => {
+            TcbStatus::OutOfDateConfigurationNeeded
+        }
+        (_, TcbStatus::OutOfDate) => TcbStatus::OutOfDate,
+        (platform, _) => platform,
+    };
+    assert_eq!(tcb.status, converged, "{path}");
+    assert!(report.verdict().passed(), "{path}");
+    let ids: Vec<_> = report.verdict().checks().iter().map(|check| check.id).collect();
+    for rule in evidence::verdict::rules::ALL {
+        let bound = rule.id.contains("binding") && rule.id != "sgx.qe_report.binding";
+        let identity = rule.id == "sgx.pck.identity";
+        assert!(bound || identity || ids.contains(&rule.id), "{path}: no check {}", rule.id);
+    }
+    assert!(report.verdict().checks().iter().all(|check| check.outcome != Outcome::Failed));
+
+    // Outside the window nothing verifies, and the error names what ended or had not begun.
+    let day = time::Duration::days(1);
+    let late = quote.verify(&pck, &endorsements, endorsements.expires().at + day).unwrap_err();
+    assert!(
+        matches!(late.error, VerifyError::EndorsementsValidity { .. } | VerifyError::PckValidity { .. }),
+        "{path}"
+    );
+    let begin = endorsements.validities().iter().map(|(_, validity)| validity.not_before).max().unwrap();
+    assert!(quote.verify(&pck, &endorsements, begin - day).is_err(), "{path}");
+}
+
+#[test]
+fn the_damaged_ones_are_refused() {
+    let Some(vectors) = Vectors::load() else { return };
+    let mut refused = 0;
+    for entry in &vectors.entries {
+        let (path, kind) = (entry["path"].as_str().unwrap(), entry["kind"].as_str().unwrap());
+        let verdict = entry["expected"]["verdict"].as_str().unwrap_or_default();
+        if !matches!(kind, "sgx-quote-v3" | "oe-report") || !verdict.starts_with("reject") {
+            continue;
+        }
+        let bytes = vectors.read(path);
+        let quote = parse(kind, &bytes).unwrap();
+        if verdict == "reject (quote signature)" {
+            let point = [&[4][..], quote.attestation_key()].concat();
+            let key = crypto::P256PublicKey::from_point(&point).unwrap();
+            assert!(key.verify_fixed(&bytes[..432], quote.signature()).is_err(), "{path}");
+        }
+        let rejection =
+            quote.pck_chain().and_then(|chain| chain.verify(&TrustAnchors::pinned())).unwrap_err();
+        println!("{path}: {}", rejection.error);
+        assert!(!rejection.verdict.passed(), "{path}");
+        refused += 1;
+    }
+    assert!(refused >= 2, "{refused}");
+}
