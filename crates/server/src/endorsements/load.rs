@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use evidence::TrustAnchors;
 use evidence::dcap::formats::Collection;
-use evidence::dcap::{EndorsementError, Endorsements, EndorsementsId, RawEndorsements};
+use evidence::dcap::{EndorsementError, Endorsements, RawEndorsements};
 use time::OffsetDateTime;
 
 use super::pcs::{FetchError, Fetched, Pcs};
@@ -132,10 +132,15 @@ impl Loader {
     fn local(&self, key: Key, chain: &[u8], now: OffsetDateTime) -> Result<Local, EndorsementsUnavailable> {
         let mut unusable = None;
         let mut stale = None;
-        let candidates = self.offline(&key.0, chain);
-        let missing = if candidates.is_empty() { "no file has them" } else { "none in the files can be used" };
+        let (offline, missing) = match self.offline.select(&key.0, Some(chain), now) {
+            Ok(raw) => {
+                let origin = "the configured files".to_owned();
+                (Some(Candidate { age: Duration::ZERO, origin, raw }), String::new())
+            }
+            Err(missing) => (None, format!("no {}", missing.items.join(", no "))),
+        };
         let kept = self.kept(&key, chain, now)?;
-        for candidate in candidates.into_iter().chain(kept) {
+        for candidate in offline.into_iter().chain(kept) {
             let age = candidate.age;
             match self.verified(key, candidate, now) {
                 Ok(endorsements) if age < self.refresh_interval || self.replaying => {
@@ -151,15 +156,8 @@ impl Loader {
         }
         Ok(match stale {
             Some(loaded) => Local::Stale(loaded),
-            None => Local::None { missing: missing.to_owned(), unusable },
+            None => Local::None { missing, unusable },
         })
-    }
-
-    /// What the operator's files have for the platform, the best first.
-    fn offline(&self, id: &EndorsementsId, chain: &[u8]) -> Vec<Candidate> {
-        let sets = self.offline.select(id, chain);
-        let candidate = |raw| Candidate { age: Duration::ZERO, origin: "the configured files".to_owned(), raw };
-        sets.into_iter().map(candidate).collect()
     }
 
     /// What the database has for the platform, if it has all of it.

@@ -103,7 +103,7 @@ impl Attestation {
             nonce: self.nonce.map(Nonce::into_claim),
             runtime_type: data_type(runtime),
         };
-        let result = appraise(&bound, bound.evidence_sha256(), data, &app.baseline, policy, &settings, as_of)?;
+        let result = appraise(&bound, data, &app.baseline, policy, &settings, as_of)?;
         Ok(match draft {
             None => app.issuer.issue(result, now)?,
             Some(_) => app.issuer.issue_draft(result, now)?,
