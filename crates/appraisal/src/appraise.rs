@@ -214,6 +214,3 @@ const TOKEN_NAMES: [&str; 27] = [
     "x-ms-sgx-isv-family-id",
     "x-ms-ver",
 ];
-
-#[cfg(test)]
-mod tests;

@@ -1,8 +1,10 @@
 //! Joins evidence, policy and token: the settings a policy asks for, the provider's baseline, the
 //! names of claims, and the issuer.
 //!
-//!     policy --configure--> Settings
-//!     BoundReport --appraise(baseline, policy)--> AttestationResult --issue--> Token
+//! ```text
+//! policy --configure--> Settings
+//! BoundReport --appraise(baseline, policy)--> AttestationResult --issue--> Token
+//! ```
 //!
 //! - What the policy asks of the evidence: [`Settings`].
 //! - What the provider accepts before any policy runs: [`Baseline`].
