@@ -9,7 +9,7 @@ use serde_json::Value;
 use support::{captures, run};
 
 /// How many entries of each kind are compared, at least. Raise it when vectors are added.
-const COMMITTED: [(&str, usize); 2] = [("oe-report", 4), ("sgx-quote-v3", 10)];
+const COMMITTED: [(&str, usize); 2] = [("oe-report", 4), ("sgx-quote-v3", 9)];
 
 #[test]
 fn captured_evidence_gets_the_verdict_of_the_manifest() {
@@ -51,6 +51,61 @@ fn captured_evidence_gets_the_verdict_of_the_manifest() {
     for (kind, committed) in COMMITTED {
         assert!(compared.get(kind).is_some_and(|count| *count >= committed), "{kind}: {compared:?}");
     }
+}
+
+#[test]
+fn captured_negatives_are_not_genuine() {
+    let Some(captures) = captures() else { return };
+    let root = captures.join("vectors");
+    let negatives = [
+        ("oe-report", "sgx/openenclave/sgx_report_bad.bin"),
+        ("sgx-quote-v3", "sgx/fortanix/quote_pck_cert_chain_corrupted.bin"),
+    ];
+    for (kind, path) in negatives {
+        let evidence = text(&root, path);
+        let ran = run(["evidence", "verify", "--kind", kind, "--at", "2020-06-04", "--json", &evidence], "");
+        let document: Value = serde_json::from_str(&ran.stdout).unwrap();
+        assert_eq!((ran.status, &document["verdict"]), (1, &Value::from("not-genuine")), "{path}: {ran:?}");
+    }
+}
+
+/// Quotes inside JSON, and a file that starts with comment lines.
+#[test]
+fn wrapped_captures_are_read() {
+    let Some(captures) = captures() else { return };
+    let root = captures.join("vectors");
+    let plugin = "sgx/openenclave/attestation_plugin";
+    let cases = [
+        (
+            "sgx-quote-json",
+            "sgx/azure-samples/intel-sdk/enclave.info.release.json",
+            "collateral/zkdcap-2025-01",
+            "2025-02-05",
+        ),
+        (
+            "sgx-quote-json",
+            "sgx/azure-samples/oe-sdk/enclave.info.debug.json",
+            "collateral/zkdcap-2025-01",
+            "2025-02-05",
+        ),
+        ("sgx-attestation-json", "sgx/ravl/oe.coffelake.att", "collateral/zkdcap-2025-01", "2025-02-05"),
+        ("sgx-quote-v3", &format!("{plugin}.evidence"), &format!("{plugin}.endorsements"), "2022-05-11"),
+    ];
+    for (kind, path, endorsements, at) in cases {
+        let (evidence, endorsements) = (text(&root, path), text(&root, endorsements));
+        let ran = run(
+            ["evidence", "verify", "--kind", kind, "--endorsements", &endorsements, "--at", at, &evidence],
+            "",
+        );
+        assert_eq!(ran.status, 0, "{path}: {ran:?}");
+        assert!(ran.stdout.starts_with("genuine\n"), "{path}: {ran:?}");
+    }
+    // The endorsements inside were never valid all at one time, which is seen only once they are read.
+    let evidence = text(&root, "sgx/ravl/sgx.icelake.att");
+    let ran =
+        run(["evidence", "verify", "--kind", "sgx-attestation-json", "--at", "2022-08-20", &evidence], "");
+    assert_eq!(ran.status, 1, "{ran:?}");
+    assert!(ran.stdout.contains("FAIL dcap.endorsements.validity"), "{ran:?}");
 }
 
 /// Platform and quoting enclave of the manifest together, as Intel's library converges them. The manifest's first

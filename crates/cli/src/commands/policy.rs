@@ -75,9 +75,6 @@ fn explain(file: &str, text: &str, diagnostic: &Diagnostic) -> String {
         let marker: String = room.chain(std::iter::repeat_n('^', marked.clamp(1, MAX_SHOWN / 2))).collect();
         out.push_str(&format!("\n    {shown}\n    {marker}"));
     }
-    if !diagnostic.expected.is_empty() {
-        out.push_str(&format!("\n  expected {}", diagnostic.expected.join(", ")));
-    }
     if let Some(hint) = &diagnostic.hint {
         out.push_str(&format!("\n  hint: {hint}"));
     }
