@@ -148,6 +148,31 @@ pub struct Minted {
     pub root: Vec<u8>,
 }
 
+impl Minted {
+    /// The endorsements as `evidence` takes them.
+    #[must_use]
+    pub fn endorsements(&self) -> evidence::dcap::RawEndorsements {
+        evidence::dcap::RawEndorsements {
+            tcb_info: self.tcb_info.clone(),
+            tcb_info_issuer_chain: self.tcb_info_issuer_chain.clone(),
+            qe_identity: self.qe_identity.clone(),
+            qe_identity_issuer_chain: self.qe_identity_issuer_chain.clone(),
+            root_ca_crl: self.root_ca_crl.clone(),
+            pck_crl: self.pck_crl.clone(),
+            pck_crl_issuer_chain: self.pck_crl_issuer_chain.clone(),
+        }
+    }
+
+    /// Trust anchors that are this world's root, for both roles.
+    ///
+    /// # Panics
+    /// If the forged root is not even of the right shape.
+    #[must_use]
+    pub fn anchors(&self) -> evidence::TrustAnchors {
+        evidence::TrustAnchors::with_roots(&[&self.root], &[&self.root]).expect("a root certificate")
+    }
+}
+
 /// The name of the root certificate.
 #[must_use]
 pub fn root_name() -> Name {

@@ -25,6 +25,7 @@ pub mod intel;
 pub mod key;
 
 pub mod mutate;
+pub mod names;
 pub mod open_enclave;
 pub mod pcs;
 pub mod scenarios;

@@ -12,6 +12,12 @@ pub enum Certification {
         /// Bytes after the chain.
         suffix: Vec<u8>,
     },
+    /// Type 6 around data of another type: QE report, signature and authentication data repeated, then
+    /// the PCK chain under type `inner`.
+    Wrapped {
+        /// The type number inside.
+        inner: u16,
+    },
     /// Any type with any content.
     Other {
         /// The type number.
@@ -112,23 +118,32 @@ impl Quote {
             data
         });
         let qe_report = qe_report.bytes();
+        let u16_of = |bytes: &[u8]| u16::try_from(bytes.len()).expect("short").to_le_bytes();
+        let u32_of = |bytes: &[u8]| u32::try_from(bytes.len()).expect("short").to_le_bytes();
+        let certified = [
+            &qe_report[..],
+            &self.qe_signer.sign_fixed(&qe_report),
+            &u16_of(&self.qe_authentication_data),
+            &self.qe_authentication_data,
+        ]
+        .concat();
         let (kind, data) = match &self.certification {
             Certification::PckChain { suffix } => (5_u16, [pck_chain, suffix].concat()),
+            Certification::Wrapped { inner } => {
+                let header = [&inner.to_le_bytes()[..], &u32_of(pck_chain)].concat();
+                (6, [&certified[..], &header, pck_chain].concat())
+            }
             Certification::Other { kind, data } => (*kind, data.clone()),
         };
         let authentication = [
             &self.signer.sign_fixed(&signed)[..],
             &key,
-            &qe_report,
-            &self.qe_signer.sign_fixed(&qe_report),
-            &u16::try_from(self.qe_authentication_data.len()).expect("short").to_le_bytes(),
-            &self.qe_authentication_data,
+            &certified,
             &kind.to_le_bytes(),
-            &u32::try_from(data.len()).expect("short").to_le_bytes(),
+            &u32_of(&data),
             &data,
         ]
         .concat();
-        let length = u32::try_from(authentication.len()).expect("short").to_le_bytes();
-        [&signed[..], &length, &authentication, &self.trailing].concat()
+        [&signed[..], &u32_of(&authentication), &authentication, &self.trailing].concat()
     }
 }

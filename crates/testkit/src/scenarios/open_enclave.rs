@@ -16,63 +16,78 @@ pub(super) fn write(book: &mut Book) {
     };
     let length = u64::try_from(quote.len()).expect("short");
     add("report", "genuine UpToDate", "a legacy report header", open_enclave::report(quote));
-    add("report_local", "Parse.?", "a local report", open_enclave::report_with(1, 1, length, quote));
+    add(
+        "report_local",
+        "Parse.LocalReport",
+        "a local report",
+        open_enclave::report_with(1, 1, length, quote),
+    );
     add(
         "report_type_3",
-        "Parse.?",
+        "Parse.LocalReport",
         "a report type nobody knows",
         open_enclave::report_with(1, 3, length, quote),
     );
-    add("report_version_0", "Parse.?", "header version 0", open_enclave::report_with(0, 2, length, quote));
-    add("report_version_4", "Parse.?", "header version 4", open_enclave::report_with(4, 2, length, quote));
+    add(
+        "report_version_0",
+        "Parse.UnsupportedVersion",
+        "header version 0",
+        open_enclave::report_with(0, 2, length, quote),
+    );
+    add(
+        "report_version_4",
+        "Parse.UnsupportedVersion",
+        "header version 4",
+        open_enclave::report_with(4, 2, length, quote),
+    );
     add(
         "report_size_larger",
-        "Parse.?",
+        "Parse.Shape.Truncated",
         "one byte more announced",
         open_enclave::report_with(1, 2, length + 1, quote),
     );
     add(
         "report_size_smaller",
-        "Parse.?",
+        "Parse.Shape.Truncated",
         "one byte less announced",
         open_enclave::report_with(1, 2, length - 1, quote),
     );
     add(
         "report_size_maximum",
-        "Parse.?",
+        "Parse.Shape.Truncated",
         "2^64-1 bytes announced",
         open_enclave::report_with(1, 2, u64::MAX, quote),
     );
     add(
         "report_header_truncated",
-        "Parse.?",
+        "Parse.Shape.Truncated",
         "15 of the header's 16 bytes",
         open_enclave::report(quote)[..15].to_vec(),
     );
-    add("report_empty", "Parse.?", "no bytes", Vec::new());
-    add("bare_quote", "Parse.?", "a quote without its wrapper", quote.clone());
+    add("report_empty", "Parse.Shape.Truncated", "no bytes", Vec::new());
+    add("bare_quote", "Parse.UnsupportedVersion", "a quote without its wrapper", quote.clone());
     add(
         "evidence_raw_quote",
-        "?",
+        "genuine UpToDate",
         "evidence header with the raw-quote format",
         open_enclave::evidence(3, RAW_QUOTE, quote),
     );
     add(
         "evidence_unknown_format",
-        "Parse.?",
+        "Parse.UnknownFormat",
         "a format id nobody knows",
         open_enclave::evidence(3, [9; 16], quote),
     );
     let legacy = open_enclave::report(quote);
     add(
         "evidence_legacy_report",
-        "?",
+        "genuine UpToDate",
         "a legacy report inside an evidence header",
-        open_enclave::evidence(2, LEGACY_REPORT, &legacy),
+        open_enclave::evidence(3, LEGACY_REPORT, &legacy),
     );
     add(
         "evidence_size_larger",
-        "Parse.?",
+        "Parse.Shape.Truncated",
         "one byte more announced than there is",
         open_enclave::evidence_with(3, SGX_ECDSA, length + 1, quote),
     );
@@ -93,6 +108,17 @@ fn claims(book: &mut Book) {
     };
     add("evidence", "genuine UpToDate", "evidence header, quote and custom claims", &claims);
     let mut other = claims.clone();
-    other[0] ^= 1;
-    add("evidence_other_claims", "?", "custom claims other than those in the report data", &other);
+    other[0] ^= 2;
+    add(
+        "evidence_other_claims",
+        "Parse.TrailingBytes",
+        "custom claims other than those in the report data",
+        &other,
+    );
+    add(
+        "evidence_zeros_after_quote",
+        "genuine UpToDate",
+        "zeros that are no custom claims are padding",
+        &[0; 16],
+    );
 }

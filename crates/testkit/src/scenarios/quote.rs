@@ -9,6 +9,7 @@ pub(super) fn write(book: &mut Book) {
     signatures(book);
     quoting_enclave(book);
     platform(book);
+    kept(book);
     revocation(book);
     binding(book);
 }
@@ -16,7 +17,7 @@ pub(super) fn write(book: &mut Book) {
 fn signatures(book: &mut Book) {
     book.bytes(
         "sgx/report_data_changed",
-        "Verify.?",
+        "Verify.QuoteSignature",
         "one bit of the report data flipped after signing",
         |minted| {
             minted.quote[48 + 320] ^= 1;
@@ -24,21 +25,26 @@ fn signatures(book: &mut Book) {
     );
     book.bytes(
         "sgx/header_changed",
-        "Verify.?",
+        "Verify.QuoteSignature",
         "one bit of the header's user data flipped after signing",
         |minted| {
             minted.quote[28] ^= 1;
         },
     );
-    book.forge("sgx/signed_by_stranger", "Verify.?", "signed by a key that is not in the quote", |forge| {
-        forge.quote.signer = stranger();
-    });
-    book.bytes("sgx/signature_zero", "Verify.?", "a signature of zeros", |minted| {
+    book.forge(
+        "sgx/signed_by_stranger",
+        "Verify.QuoteSignature",
+        "signed by a key that is not in the quote",
+        |forge| {
+            forge.quote.signer = stranger();
+        },
+    );
+    book.bytes("sgx/signature_zero", "Verify.QuoteSignature", "a signature of zeros", |minted| {
         patch(&mut minted.quote, 436, &[0; 64])
     });
     book.forge(
         "sgx/attestation_key_replaced",
-        "Verify.?",
+        "Verify.QeReportBinding",
         "another attestation key than the quoting enclave vouches for",
         |forge| {
             let key = stranger();
@@ -53,7 +59,7 @@ fn signatures(book: &mut Book) {
     );
     book.forge(
         "sgx/attestation_key_off_curve",
-        "Verify.?",
+        "Verify.QuoteSignature",
         "the attestation key is not a point of the curve",
         |_| {},
     );
@@ -65,10 +71,11 @@ fn signatures(book: &mut Book) {
     forge.quote.qe_report_data = Some(data);
     let mut minted = forge.mint();
     patch(&mut minted.quote, 500, &[0x11; 64]);
-    scenario.vector = crate::vector::Vector::new("Verify.?", &scenario.vector.comment, NOW, &minted);
+    scenario.vector =
+        crate::vector::Vector::new("Verify.QuoteSignature", &scenario.vector.comment, NOW, &minted);
     book.forge(
         "sgx/qe_report_signed_by_stranger",
-        "Verify.?",
+        "Verify.QeReportSignature",
         "the QE report is not signed by the PCK",
         |forge| {
             forge.quote.qe_signer = stranger();
@@ -76,7 +83,7 @@ fn signatures(book: &mut Book) {
     );
     book.bytes(
         "sgx/qe_report_changed",
-        "Verify.?",
+        "Verify.QeReportSignature",
         "one bit of the QE report flipped after signing",
         |minted| {
             minted.quote[564] ^= 1;
@@ -87,7 +94,7 @@ fn signatures(book: &mut Book) {
 fn quoting_enclave(book: &mut Book) {
     book.bytes(
         "sgx/qe_authentication_data_changed",
-        "Verify.?",
+        "Verify.QeReportBinding",
         "QE authentication data other than those hashed",
         |minted| {
             minted.quote[564 + 384 + 64 + 2] ^= 1;
@@ -95,7 +102,7 @@ fn quoting_enclave(book: &mut Book) {
     );
     book.forge(
         "sgx/qe_report_data_tail",
-        "Verify.?",
+        "genuine UpToDate",
         "the hash is right, but the rest of the QE report data is not zero",
         |forge| {
             let key = forge.quote.attestation_key.coordinates();
@@ -105,21 +112,26 @@ fn quoting_enclave(book: &mut Book) {
             forge.quote.qe_report_data = Some(data);
         },
     );
-    book.forge("sgx/qe_vendor", "?", "the header names another vendor of the quoting enclave", |forge| {
-        forge.quote.qe_vendor_id = [0x77; 16];
-    });
-    book.forge("sgx/qe_mrsigner", "Verify.?", "a quoting enclave of another signer", |forge| {
+    book.forge(
+        "sgx/qe_vendor",
+        "Parse.UnknownQeVendor",
+        "the header names another vendor of the quoting enclave",
+        |forge| {
+            forge.quote.qe_vendor_id = [0x77; 16];
+        },
+    );
+    book.forge("sgx/qe_mrsigner", "Verify.QeMrSigner", "a quoting enclave of another signer", |forge| {
         forge.quote.qe_report.mr_signer = [0x66; 32];
     });
-    book.forge("sgx/qe_product_id", "Verify.?", "another product of the same signer", |forge| {
+    book.forge("sgx/qe_product_id", "Verify.QeIsvProdId", "another product of the same signer", |forge| {
         forge.quote.qe_report.isv_prod_id = 2;
     });
-    book.forge("sgx/qe_attributes", "Verify.?", "a quoting enclave in debug mode", |forge| {
+    book.forge("sgx/qe_attributes", "Verify.QeAttributes", "a quoting enclave in debug mode", |forge| {
         forge.quote.qe_report.flags |= 2;
     });
     book.forge(
         "sgx/qe_misc_select",
-        "Verify.?",
+        "Verify.QeMiscSelect",
         "MISCSELECT of the quoting enclave differs under the mask",
         |forge| {
             forge.quote.qe_report.misc_select = 1;
@@ -127,7 +139,7 @@ fn quoting_enclave(book: &mut Book) {
     );
     book.forge(
         "sgx/qe_svn_below_every_level",
-        "Verify.?",
+        "Verify.TcbNotSupported",
         "the quoting enclave is older than every level",
         |forge| {
             forge.qe_identity.levels = vec![IdentityLevel::new(9, "UpToDate", NOW, 10)];
@@ -136,29 +148,81 @@ fn quoting_enclave(book: &mut Book) {
 }
 
 fn platform(book: &mut Book) {
-    book.forge("dcap/fmspc_mismatch", "Verify.?", "TCB info of another platform", |forge| {
+    book.forge("dcap/fmspc_mismatch", "Verify.Fmspc", "TCB info of another platform", |forge| {
         forge.tcb_info.fmspc = [0, 0x90, 0x6e, 0xd5, 0, 0];
     });
-    book.forge("dcap/pceid_mismatch", "Verify.?", "TCB info of another PCE", |forge| {
+    book.forge("dcap/pceid_mismatch", "Verify.PceId", "TCB info of another PCE", |forge| {
         forge.tcb_info.pceid = [1, 0];
     });
-    book.forge("dcap/no_matching_level", "Verify.?", "the platform is below every level", |forge| {
-        let mut components = forge.sgx.components;
-        components[1] += 1;
-        forge.tcb_info.levels = vec![TcbLevel::new(components, 0, "UpToDate", NOW, 10)];
+    book.forge(
+        "dcap/no_matching_level",
+        "Verify.TcbNotSupported",
+        "the platform is below every level",
+        |forge| {
+            let mut components = forge.sgx.components;
+            components[1] += 1;
+            forge.tcb_info.levels = vec![TcbLevel::new(components, 0, "UpToDate", NOW, 10)];
+        },
+    );
+}
+
+/// What only a caller that keeps chains and endorsements can get wrong.
+fn kept(book: &mut Book) {
+    let mut forge = crate::Forge::new(crate::intel::Ca::Platform, NOW);
+    let other = forge.mint().quote;
+    forge.chain.leaf.serial = vec![0x33; 20];
+    let vector = crate::vector::Vector::new(
+        "Verify.PckIdentity",
+        "verified with the chain of another quote of the same platform",
+        NOW,
+        &forge.mint(),
+    );
+    book.add("dcap/chain_of_another_quote", vector.with("CHAIN OF SGX QUOTE", other));
+    for (name, expect, days) in [
+        ("endorsements_kept", "genuine UpToDate", 28),
+        ("endorsements_kept_too_long", "Verify.EndorsementsValidity", 30),
+    ] {
+        let minted = crate::Forge::new(crate::intel::Ca::Platform, NOW).mint();
+        let at = NOW + Duration::days(days);
+        let comment = format!("endorsements verified {days} days before the quote");
+        let mut vector = crate::vector::Vector::new(expect, &comment, at, &minted);
+        vector.endorsed_at = Some(NOW);
+        book.add(&format!("dcap/{name}"), vector);
+    }
+    book.forge("dcap/endorsements_of_tdx", "Verify.Tee", "sound TDX endorsements for the same platform", |forge| {
+        let module = concat!(
+            r#""tdxModule":{"mrsigner":""#,
+            "000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000",
+            r#"","attributes":"0000000000000000","attributesMask":"FFFFFFFFFFFFFFFF"},"tcbType":0"#,
+        );
+        forge.tcb_info.edits = vec![
+            (r#""id":"SGX""#.to_owned(), r#""id":"TDX""#.to_owned()),
+            (r#""tcbType":0"#.to_owned(), module.to_owned()),
+        ];
+        forge.qe_identity.edits = vec![(r#""id":"QE""#.to_owned(), r#""id":"TD_QE""#.to_owned())];
     });
 }
 
 fn revocation(book: &mut Book) {
-    book.forge("dcap/leaf_revoked", "Verify.?", "the PCK certificate is in its issuer's list", |forge| {
-        forge.pck_crl.revoked = vec![vec![1; 20], forge.chain.leaf.serial.clone()];
-    });
-    book.forge("dcap/intermediate_revoked", "?", "the intermediate is in the root's list", |forge| {
-        forge.root_crl.revoked = vec![forge.chain.intermediate.serial.clone()];
-    });
+    book.forge(
+        "dcap/leaf_revoked",
+        "Verify.PckRevoked",
+        "the PCK certificate is in its issuer's list",
+        |forge| {
+            forge.pck_crl.revoked = vec![vec![1; 20], forge.chain.leaf.serial.clone()];
+        },
+    );
+    book.forge(
+        "dcap/intermediate_revoked",
+        "Endorsement.Revoked",
+        "the intermediate is in the root's list",
+        |forge| {
+            forge.root_crl.revoked = vec![forge.chain.intermediate.serial.clone()];
+        },
+    );
     book.forge(
         "dcap/tcb_signing_revoked",
-        "Endorsement.?",
+        "Endorsement.Revoked",
         "the TCB signing certificate is in the root's list",
         |forge| {
             forge.root_crl.revoked = vec![forge.chain.tcb_signing.serial.clone()];
@@ -192,11 +256,11 @@ fn binding(book: &mut Book) {
     );
     book.add(
         "sgx/runtime_data_other",
-        vector("Binding.?", "runtime data with one more byte", b"{\"key\":1}\n"),
+        vector("Binding.RuntimeData", "runtime data with one more byte", b"{\"key\":1}\n"),
     );
     book.add(
         "sgx/runtime_data_empty",
-        vector("Binding.?", "runtime data of no bytes are not the hashed ones", b""),
+        vector("Binding.RuntimeData", "runtime data of no bytes are not the hashed ones", b""),
     );
     let mut forge = crate::Forge::new(crate::intel::Ca::Platform, NOW);
     forge.quote.body.flags |= crate::intel::report::KSS;
@@ -209,6 +273,5 @@ fn binding(book: &mut Book) {
         "sgx/init_time_data",
         vector("genuine UpToDate", "the config id begins with the hash of the init-time data", b"init"),
     );
-    book.add("sgx/init_time_data_other", vector("Binding.?", "other init-time data", b"unit"));
-    let _ = Duration::ZERO;
+    book.add("sgx/init_time_data_other", vector("Binding.InitTimeData", "other init-time data", b"unit"));
 }
