@@ -1,4 +1,5 @@
 //! From a forged but genuine-looking quote to the claims of its token, as the service goes.
+#![expect(clippy::unwrap_used, reason = "a failed step fails the test")]
 
 use appraisal::{
     AppraisalError, AttestationResult, Baseline, BaselineError, DataType, Issuer, RequestData, Settings,
