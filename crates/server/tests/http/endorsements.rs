@@ -1,0 +1,261 @@
+//! Endorsements behind an attestation: fetched once, kept, refreshed, refused.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use server::store::{self, Store, StoredEndorsement};
+use testkit::intel::{Forge, Minted};
+use testkit::x509::{self, Extension};
+use time::OffsetDateTime;
+
+use crate::support::{Mood, Pcs, Service, forge, offline_config, write_endorsements};
+use server::Config;
+
+const ITEMS: [&str; 4] = ["pck_crl", "qe_identity", "root_ca_crl", "tcb"];
+
+/// The names under which the items of the forged platform are kept.
+fn kept_items(minted: &Minted) -> [String; 4] {
+    let fmspc = hex::encode(minted.fmspc);
+    [
+        format!("tcb-info/sgx/{fmspc}"),
+        "qe-identity/sgx".to_owned(),
+        "root-ca-crl".to_owned(),
+        "pck-crl/platform".to_owned(),
+    ]
+}
+
+fn store(config: &Config) -> Store {
+    Store::open(&config.data_dir.join(store::FILE)).unwrap()
+}
+
+fn numbered(forge: &mut Forge, evaluation: u32) -> Minted {
+    forge.tcb_info.evaluation_data_number = evaluation;
+    forge.qe_identity.evaluation_data_number = evaluation;
+    forge.mint()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hundred_first_requests_make_one_fetch_an_item() {
+    let minted = Arc::new(forge(b"").mint());
+    let pcs = Pcs::start(&minted).await;
+    pcs.delay(Duration::from_millis(100));
+    let config = pcs.config("endorsements_single_flight", &minted);
+    let service = Arc::new(Service::start(config.clone()).await);
+    let requests: Vec<_> = (0..100)
+        .map(|_| {
+            let (service, minted) = (Arc::clone(&service), Arc::clone(&minted));
+            tokio::spawn(async move { service.attest_quote(&minted).await.claims() })
+        })
+        .collect();
+    for request in requests {
+        request.await.unwrap();
+    }
+    let counts = pcs.counts();
+    let mut items: Vec<_> = counts.iter().map(|(item, count)| (item.as_str(), *count)).collect();
+    items.sort_unstable();
+    assert_eq!(items, ITEMS.map(|item| (item, 1)));
+
+    // Nor does a restart fetch again what is kept.
+    Arc::into_inner(service).unwrap().server.stop().await;
+    pcs.be(Mood::Status(500, None));
+    let service = Service::start(config).await;
+    service.attest_quote(&minted).await.claims();
+    assert_eq!(pcs.count(), 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_is_survived_until_the_endorsements_expire() {
+    let mut forge = forge(b"");
+    let next_update = (OffsetDateTime::now_utc() + time::Duration::seconds(4)).replace_nanosecond(0).unwrap();
+    forge.tcb_info.next_update = next_update;
+    let minted = forge.mint();
+    let pcs = Pcs::start(&minted).await;
+    let mut config = pcs.config("endorsements_outage", &minted);
+    config.endorsements.refresh_interval_secs = 1;
+    let service = Service::start(config).await;
+    service.attest_quote(&minted).await.claims();
+    pcs.be(Mood::Status(503, None));
+    let fetched = pcs.count();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert!(pcs.count() > fetched, "a refresh was tried before the end");
+    service.attest_quote(&minted).await.claims();
+    tokio::time::sleep((next_update - OffsetDateTime::now_utc() + time::Duration::seconds(1)).unsigned_abs()).await;
+    let answer = service.attest_quote(&minted).await;
+    let message = answer.refusal(503, "ServiceUnavailable");
+    assert!(answer.headers["retry-after"].to_str().unwrap().parse::<u32>().unwrap() >= 1);
+    for word in ["due to an error in the quote collateral", "TCB info", "503", &next_update.date().to_string()] {
+        assert!(message.contains(word), "{word}: {message}");
+    }
+    // The end of the outage is noticed.
+    pcs.be(Mood::Good);
+    forge.tcb_info.next_update = OffsetDateTime::now_utc() + time::Duration::days(30);
+    pcs.give(&forge.mint());
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    service.attest_quote(&minted).await.claims();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn they_are_refreshed_in_the_background() {
+    let mut forge = forge(b"");
+    let first = numbered(&mut forge, 17);
+    let pcs = Pcs::start(&first).await;
+    let mut config = pcs.config("endorsements_refresh", &first);
+    config.endorsements.refresh_interval_secs = 1;
+    let service = Service::start(config.clone()).await;
+    service.attest_quote(&first).await.claims();
+    pcs.give(&numbered(&mut forge, 18));
+    // Answers of a service are reused for half a minute; a restart forgets them.
+    service.server.stop().await;
+    let service = Service::start(config.clone()).await;
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    service.attest_quote(&first).await.claims();
+    assert_eq!(store(&config).watermark(&kept_items(&first)[0]).unwrap(), Some(18));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn older_data_are_refused_also_after_a_restart() {
+    let mut forge = forge(b"");
+    let newer = numbered(&mut forge, 17);
+    let older = numbered(&mut forge, 16);
+    let pcs = Pcs::start(&newer).await;
+    let config = pcs.config("endorsements_rollback", &newer);
+    let service = Service::start(config.clone()).await;
+    service.attest_quote(&newer).await.claims();
+    service.server.stop().await;
+
+    pcs.give(&older);
+    forget(&config, &newer);
+    let service = Service::start(config.clone()).await;
+    let message = service.attest_quote(&newer).await.refusal(400, "InvalidParameter");
+    for word in ["older endorsements are refused", "tcb-info/sgx/", "16", "17"] {
+        assert!(message.contains(word), "{word}: {message}");
+    }
+    service.server.stop().await;
+
+    // From a file neither.
+    let mut offline = config.clone();
+    offline.endorsements.pcs_urls.clear();
+    offline.endorsements.offline = vec![write_endorsements(&config, &older)];
+    let service = Service::start(offline).await;
+    let message = service.attest_quote(&newer).await.refusal(400, "InvalidParameter");
+    assert!(message.contains("older endorsements are refused"), "{message}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_older_crl_is_refused() {
+    for (which, item) in [("root", "root-ca-crl"), ("pck", "pck-crl/platform")] {
+        let mut forge = forge(b"");
+        let with_number = |forge: &mut Forge, number| {
+            let crl = if which == "root" { &mut forge.root_crl } else { &mut forge.pck_crl };
+            x509::put(&mut crl.extensions, Extension::crl_number(number));
+            forge.mint()
+        };
+        let newer = with_number(&mut forge, 7);
+        let older = with_number(&mut forge, 6);
+        let pcs = Pcs::start(&newer).await;
+        let config = pcs.config(&format!("endorsements_rollback_{which}"), &newer);
+        let service = Service::start(config.clone()).await;
+        service.attest_quote(&newer).await.claims();
+        service.server.stop().await;
+        pcs.give(&older);
+        forget(&config, &newer);
+        let service = Service::start(config).await;
+        let message = service.attest_quote(&newer).await.refusal(400, "InvalidParameter");
+        assert!(message.contains(item) && message.contains("older endorsements are refused"), "{message}");
+    }
+}
+
+/// Damages what is kept, but for the highest numbers seen.
+fn forget(config: &Config, minted: &Minted) {
+    let store = store(config);
+    for item in kept_items(minted) {
+        let kept = store.endorsement(&item).unwrap().unwrap();
+        store.save_endorsement(&item, &StoredEndorsement { body: b"damaged".to_vec(), ..kept }).unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_kept_is_verified_again() {
+    let minted = forge(b"").mint();
+    let pcs = Pcs::start(&minted).await;
+    let config = pcs.config("endorsements_damaged", &minted);
+    let service = Service::start(config.clone()).await;
+    service.attest_quote(&minted).await.claims();
+    service.server.stop().await;
+    forget(&config, &minted);
+    let service = Service::start(config).await;
+    service.attest_quote(&minted).await.claims();
+    assert_eq!(pcs.count(), 8, "the damaged ones were fetched again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_misbehaves() {
+    let minted = forge(b"").mint();
+    for (index, (mood, status, words)) in [
+        (Mood::Status(500, None), 503, "answered status 500"),
+        (Mood::Status(429, Some(77)), 503, "answered status 429"),
+        (Mood::Status(302, None), 503, "answered status 302"),
+        (Mood::Status(404, None), 400, "404"),
+        (Mood::Hangs, 503, "took too long"),
+        (Mood::Web, 503, "issuer-chain header is missing"),
+        (Mood::HalfBody, 400, "PCK Cache Service was invalid"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let pcs = Pcs::start(&minted).await;
+        pcs.be(mood);
+        let service = Service::start(pcs.config(&format!("endorsements_mood_{index}"), &minted)).await;
+        let code = if status == 503 { "ServiceUnavailable" } else { "InvalidParameter" };
+        let answer = service.attest_quote(&minted).await;
+        let message = answer.refusal(status, code);
+        assert!(message.contains(words), "{mood:?}: {message}");
+        if mood == Mood::Status(429, Some(77)) {
+            assert_eq!(answer.headers["retry-after"], "77");
+            let asked = pcs.count();
+            service.attest_quote(&minted).await.refusal(503, "ServiceUnavailable");
+            assert_eq!(pcs.count(), asked, "nobody asks again before that");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_fetched_for_platforms_that_are_not_genuine() {
+    let minted = forge(b"").mint();
+    let pcs = Pcs::start(&minted).await;
+    let service = Service::start(pcs.config("endorsements_stranger", &minted)).await;
+    service.attest_quote(&forge(b"").mint()).await.refusal(400, "InvalidParameter");
+    assert_eq!(pcs.count(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_any_source_the_missing_items_are_named() {
+    let minted = forge(b"").mint();
+    let service = Service::start(crate::support::config("endorsements_none", &minted)).await;
+    let message = service.attest_quote(&minted).await.refusal(400, "InvalidParameter");
+    for item in ["TCB info", "QE identity", "root CA CRL", "PCK CRL"] {
+        assert!(message.contains(item), "{item}: {message}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_that_are_none_stop_the_start() {
+    let minted = forge(b"").mint();
+    let mut config = offline_config("endorsements_files", &minted);
+    let directory = config.data_dir.with_file_name("bundle");
+    std::fs::create_dir_all(directory.join("empty")).unwrap();
+    for (path, word) in [
+        ("/no/such/place".into(), "/no/such/place"),
+        (directory.join("empty"), "no file in it"),
+        (config.trust_anchors.pck_root_files[0].with_file_name("data"), ""),
+    ] {
+        config.endorsements.offline = vec![path];
+        let error = server::Server::start(config.clone()).await.unwrap_err().to_string();
+        assert!(error.contains("endorsements.offline") && error.contains(word), "{error}");
+    }
+    // A directory may hold other files too.
+    std::fs::write(directory.join("README"), "what this is").unwrap();
+    std::fs::rename(write_endorsements(&config, &minted), directory.join("empty/a")).unwrap();
+    config.endorsements.offline = vec![directory];
+    Service::start(config).await.attest_quote(&minted).await.claims();
+}

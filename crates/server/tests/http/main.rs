@@ -1,0 +1,13 @@
+//! The service over its real HTTPS front door, with evidence forged under a throw-away root that only the
+//! configuration of the test names. Modules mirror the URL paths.
+
+mod support;
+
+mod attest;
+mod attest_2018;
+mod certs;
+mod endorsements;
+mod healthz;
+mod limits;
+mod log;
+mod well_known;
