@@ -295,13 +295,11 @@ pub enum Problem {
     /// A string without its closing quote on the same line.
     #[error("string has no closing quote on its line")]
     UnterminatedString,
-    /// `valueType=` names another kind than the value has.
-    #[error("valueType is \"{declared}\", but the value is {actual}")]
+    /// `valueType=` is no name of a kind, or of another kind than the value has.
+    #[error("valueType must be {expected}")]
     ValueTypeMismatch {
-        /// What is written.
-        declared: String,
-        /// The kind of the value, if known before evaluation.
-        actual: String,
+        /// What it may be.
+        expected: &'static str,
     },
     /// Warning: `issue` among the authorization rules.
     #[error("`issue` in authorizationrules adds the claim for later rules, but not to the token")]
@@ -329,6 +327,41 @@ pub enum Problem {
 }
 
 impl Problem {
+    /// Every [code](Self::code), sorted.
+    pub const CODES: [&str; 31] = [
+        "action-not-allowed",
+        "argument-count",
+        "argument-kind",
+        "calls-too-deep",
+        "duplicate-identifier",
+        "empty",
+        "forbidden-argument",
+        "integer-out-of-range",
+        "issue-in-authorization",
+        "missing-argument",
+        "needs-version",
+        "negated-identifier",
+        "not-utf8",
+        "operator-not-allowed",
+        "property-kind",
+        "property-value",
+        "query",
+        "repeated-argument",
+        "reserved-claim",
+        "text-too-large",
+        "too-many-rules",
+        "unexpected-character",
+        "unexpected-token",
+        "unknown-claim",
+        "unknown-escape",
+        "unknown-function",
+        "unknown-identifier",
+        "unmatchable-name",
+        "unsupported-version",
+        "unterminated-string",
+        "value-type-mismatch",
+    ];
+
     /// A stable name for programs.
     #[must_use]
     pub const fn code(&self) -> &'static str {

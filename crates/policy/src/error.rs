@@ -128,6 +128,47 @@ pub enum Fault {
     },
 }
 
+impl Fault {
+    /// Every [code](Self::code), sorted.
+    pub const CODES: [&str; 14] = [
+        "argument-kind",
+        "argument-not-single",
+        "claim-type",
+        "empty-argument",
+        "json",
+        "not-a-claim-value",
+        "out-of-steps",
+        "property-value",
+        "query",
+        "read-only",
+        "result-too-large",
+        "too-many-claims",
+        "too-many-issued-claims",
+        "value-type-mismatch",
+    ];
+
+    /// A stable name for programs.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::ArgumentKind { .. } => "argument-kind",
+            Self::ArgumentNotSingle { .. } => "argument-not-single",
+            Self::ClaimType => "claim-type",
+            Self::EmptyArgument { .. } => "empty-argument",
+            Self::Json { .. } => "json",
+            Self::NotAClaimValue { .. } => "not-a-claim-value",
+            Self::OutOfSteps { .. } => "out-of-steps",
+            Self::PropertyValue { .. } => "property-value",
+            Self::Query(_) => "query",
+            Self::ReadOnly { .. } => "read-only",
+            Self::ResultTooLarge { .. } => "result-too-large",
+            Self::TooManyClaims { .. } => "too-many-claims",
+            Self::TooManyIssuedClaims { .. } => "too-many-issued-claims",
+            Self::ValueTypeMismatch { .. } => "value-type-mismatch",
+        }
+    }
+}
+
 /// Text that is not the JSON a function takes.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum JsonError {

@@ -448,6 +448,6 @@ fn quoted(alternative: &str) -> String {
     if alternative == "<EOF>" || alternative.chars().all(|c| c.is_ascii_uppercase()) {
         alternative.to_owned()
     } else {
-        format!("{alternative}")
+        format!("'{alternative}'")
     }
 }

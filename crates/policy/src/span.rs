@@ -37,24 +37,38 @@ impl Range {
     }
 }
 
-/// Turns byte ranges into lines and columns.
+/// Turns byte ranges into lines and columns, at the same small cost everywhere in the text.
 pub(crate) struct Lines<'t> {
     text: &'t str,
+    /// Where each line starts.
     starts: Vec<usize>,
+    /// Characters before each block of bytes.
+    characters: Vec<usize>,
 }
+
+const BLOCK_SIZE_BYTES: usize = 256;
 
 impl<'t> Lines<'t> {
     pub(crate) fn new(text: &'t str) -> Self {
         let after_breaks = text.match_indices('\n').map(|(at, _)| at + 1);
-        Self { text, starts: std::iter::once(0).chain(after_breaks).collect() }
+        let mut so_far = 0;
+        let characters = text.as_bytes().chunks(BLOCK_SIZE_BYTES).map(|block| {
+            let before = so_far;
+            so_far += count(block);
+            before
+        });
+        let characters = characters.collect();
+        Self { text, starts: std::iter::once(0).chain(after_breaks).collect(), characters }
     }
 
     pub(crate) fn span(&self, range: Range) -> Span {
         let line = self.starts.partition_point(|start| *start <= range.start);
         let line_start = self.starts.get(line.saturating_sub(1)).copied().unwrap_or(0);
-        let before = self.text.get(line_start..range.start).unwrap_or_default();
-        // A byte order mark is no character of the first line.
-        let column = before.trim_start_matches('\u{feff}').chars().count();
+        let mut column = self.before(range.start) - self.before(line_start);
+        if line == 1 && range.start > 0 && self.text.starts_with('\u{feff}') {
+            // A byte order mark is no character of the first line.
+            column -= 1;
+        }
         Span {
             line: u32::try_from(line).unwrap_or(u32::MAX),
             column: u32::try_from(column).unwrap_or(u32::MAX),
@@ -62,6 +76,22 @@ impl<'t> Lines<'t> {
             end: range.end,
         }
     }
+
+    /// Characters before a byte of the text.
+    fn before(&self, at: usize) -> usize {
+        let at = at.min(self.text.len());
+        let block = at / BLOCK_SIZE_BYTES;
+        let Some(characters) = self.characters.get(block) else {
+            // The end of a text of whole blocks.
+            return self.text.chars().count();
+        };
+        characters + count(self.text.as_bytes().get(block * BLOCK_SIZE_BYTES..at).unwrap_or_default())
+    }
+}
+
+/// Characters that start in these bytes of UTF-8.
+fn count(bytes: &[u8]) -> usize {
+    bytes.iter().filter(|byte| **byte & 0xc0 != 0x80).count()
 }
 
 #[cfg(test)]
@@ -75,5 +105,14 @@ mod tests {
         assert_eq!((span.line, span.column), (2, 1));
         let first = lines.span(Range { start: 0, end: 1 });
         assert_eq!((first.line, first.column), (1, 0));
+    }
+
+    #[test]
+    fn long_lines_and_byte_order_marks() {
+        let text = format!("\u{feff}{}x", "ä".repeat(254));
+        let lines = Lines::new(&text);
+        assert_eq!(lines.span(Range { start: 3, end: 5 }).column, 0);
+        assert_eq!(lines.span(Range { start: 511, end: 512 }).column, 254);
+        assert_eq!(lines.span(Range { start: 512, end: 512 }).column, 255);
     }
 }

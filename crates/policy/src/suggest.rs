@@ -3,14 +3,16 @@
 /// The candidate that `word` most likely stands for, if one is near: the same but for upper and lower
 /// case, or a few letters apart.
 pub(crate) fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
-    // Longer words are no misspellings worth the work of comparing.
-    const MAX_WORD_SIZE_BYTES: usize = 80;
+    // Longer words are no misspellings, and more candidates are not worth the work of comparing.
+    const MAX_WORD_SIZE_BYTES: usize = 64;
+    const MAX_CANDIDATES: usize = 256;
     if word.len() > MAX_WORD_SIZE_BYTES {
         return None;
     }
     let allowed = word.chars().count() / 3;
     candidates
         .into_iter()
+        .take(MAX_CANDIDATES)
         .filter(|candidate| candidate.len() <= MAX_WORD_SIZE_BYTES && *candidate != word)
         .map(|candidate| (distance(word, candidate), candidate))
         .filter(|(distance, _)| *distance <= allowed)

@@ -2,6 +2,7 @@
 //!
 //! `VOUCHSAFE_VECTORS` names the directory that holds `spec/policy-cases.json`; by default it lies beside
 //! the repository. Absent cases are skipped, loudly, and fail under `CI=true`.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test")]
 
 use std::path::PathBuf;
 

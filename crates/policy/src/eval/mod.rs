@@ -8,14 +8,15 @@ mod expression;
 use std::sync::Arc;
 
 use crate::budget::Budget;
-use crate::claim::Claim;
+use crate::claim::{Claim, Kind};
 use crate::error::{EvalError, Fault};
 use crate::json::Json;
 use crate::limits::Limits;
 use crate::outcome::{Denial, Issued, Outcome, Permit, Properties};
+use crate::parser::shortened;
 use crate::program::{Action, Destination, Program, Recipe, Rule};
 use crate::properties::{self, Given};
-use crate::value::{Set, Text, Val, View};
+use crate::value::{Set, Text, Val, Values, View};
 use claims::{Claims, Held};
 
 /// Runs the configuration rules. They see only what earlier ones of them said.
@@ -123,10 +124,10 @@ impl<'a> Machine<'a> {
                 let claim_type = one_text(&claim_type).ok_or(Fault::ClaimType)?;
                 let Set { values, read_only } = self.expression(value)?;
                 let values = match values {
-                    crate::value::Values::One(value) => {
+                    Values::One(value) => {
                         return self.made(*destination, claim_type, value, *value_type, read_only, said);
                     }
-                    crate::value::Values::Many(values) => values,
+                    Values::Many(values) => values,
                 };
                 for value in values {
                     self.made(*destination, claim_type.clone(), value, *value_type, read_only, said)?;
@@ -142,7 +143,7 @@ impl<'a> Machine<'a> {
         destination: Destination,
         claim_type: Text<'a>,
         value: Val<'a>,
-        declared: Option<crate::claim::Kind>,
+        declared: Option<Kind>,
         read_only: bool,
         said: &mut Said,
     ) -> Result<Verdict, Fault> {
@@ -163,6 +164,13 @@ impl<'a> Machine<'a> {
         said: &mut Said,
     ) -> Result<(), Fault> {
         self.budget.charge(1)?;
+        if destination != Destination::Incoming {
+            // Both are copied.
+            self.budget.charge_text(claim_type.len())?;
+            if let Val::Text(text) = &value {
+                self.budget.charge_text(text.len())?;
+            }
+        }
         match destination {
             Destination::Incoming => {}
             Destination::Properties => {
@@ -175,15 +183,12 @@ impl<'a> Machine<'a> {
                 said.properties.set(claim_type.to_shared(), value.to_value());
             }
             Destination::Token if read_only => {
-                return Err(Fault::ReadOnly { claim_type: String::from(&*claim_type) });
+                return Err(Fault::ReadOnly { claim_type: shortened(&claim_type) });
             }
             Destination::Token => {
                 let limit = self.budget.limits.issued_claims;
                 if said.issued.len() >= limit {
                     return Err(Fault::TooManyIssuedClaims { limit });
-                }
-                if let Val::Text(text) = &value {
-                    self.budget.charge_text(text.len())?;
                 }
                 said.issued.push(Issued { claim_type: claim_type.to_shared(), value: value.to_value() });
             }

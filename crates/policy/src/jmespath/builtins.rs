@@ -4,14 +4,12 @@
 //! integers for integers.
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use super::Argument;
 use super::search::{apply, array};
 use crate::budget::Budget;
 use crate::error::{Fault, QueryError};
-use crate::json::{Json, Number};
+use crate::json::{Json, Member, Number};
 
 /// A function that queries can call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -181,22 +179,22 @@ impl<'c> Call<'c> {
             Builtin::Keys => {
                 let members = self.object(1)?;
                 budget.charge(members.len())?;
-                array(members.keys().cloned().map(Json::Text).collect())
+                array(members.iter().map(|(name, _)| Json::Text(name.clone())).collect())
             }
             Builtin::Values => {
                 let members = self.object(1)?;
                 budget.charge(members.len())?;
-                array(members.values().cloned().collect())
+                array(members.iter().map(|(_, value)| value.clone()).collect())
             }
             Builtin::Length => self.length(budget)?,
             Builtin::Merge => {
-                let mut merged = BTreeMap::new();
+                let mut merged = Vec::new();
                 for position in 1..=self.values.len() {
                     let members = self.object(position)?;
                     budget.charge(members.len())?;
-                    merged.extend(members.iter().map(|(name, value)| (name.clone(), value.clone())));
+                    merged.extend_from_slice(members);
                 }
-                Json::Object(Arc::new(merged))
+                Json::object(merged)
             }
             Builtin::NotNull => {
                 self.values.iter().find(|value| !matches!(value, Json::Null)).cloned().unwrap_or(Json::Null)
@@ -397,7 +395,7 @@ impl<'c> Call<'c> {
         }
     }
 
-    fn object(&self, position: usize) -> Result<&'c BTreeMap<Arc<str>, Json>, Fault> {
+    fn object(&self, position: usize) -> Result<&'c [Member], Fault> {
         match self.value(position) {
             Json::Object(members) => Ok(members),
             _ => Err(self.mistyped(position, "an object")),

@@ -22,12 +22,8 @@ impl Query {
                 ErrorReason::Parse(reason) => reason,
                 ErrorReason::Runtime(reason) => reason.to_string(),
             };
-            // The crate words end-of-text and tokens in its own terms; the first sentence is for people.
-            let reason = reason.split(" -- ").next().unwrap_or_default().to_owned();
-            QueryError::Syntax {
-                at: text.get(..error.offset).map_or(error.offset, |t| t.chars().count()),
-                reason: shortened(&reason),
-            }
+            let at = text.get(..error.offset).map_or(error.offset, |before| before.chars().count());
+            QueryError::Syntax { at, reason: shortened(&in_plain_words(&reason)) }
         })?;
         let mut compiler = Compiler { limits };
         let compiled = compiler.node(tree, 0)?;
@@ -306,12 +302,12 @@ impl Compiler<'_> {
                 {
                     return self.number(literal);
                 }
-                Json::Object(Arc::new(
+                Json::object(
                     members
                         .iter()
                         .map(|(name, value)| Ok((name.as_str().into(), self.json(value, depth + 1)?)))
                         .collect::<Result<_, QueryError>>()?,
-                ))
+                )
             }
         })
     }
@@ -323,6 +319,18 @@ impl Compiler<'_> {
             Err(ReadError::Fault(_)) => {
                 Err(QueryError::Literal(JsonError::NumberOutOfRange { literal: shortened(literal) }))
             }
+        }
+    }
+}
+
+/// The parser's reason without the names that its tokens have inside it.
+fn in_plain_words(reason: &str) -> String {
+    match reason.split(" -- ").next().unwrap_or_default() {
+        "Unexpected nud token" => "expected an expression".to_owned(),
+        "Unexpected led token" => "expected an operator".to_owned(),
+        other => {
+            let mut characters = other.chars();
+            characters.next().map(|first| first.to_ascii_lowercase()).into_iter().chain(characters).collect()
         }
     }
 }
@@ -342,7 +350,7 @@ const fn operator(comparator: &Comparator) -> Operator {
 fn nesting(json: &Json) -> usize {
     match json {
         Json::Array(elements) => 1 + elements.iter().map(nesting).max().unwrap_or(0),
-        Json::Object(members) => 1 + members.values().map(nesting).max().unwrap_or(0),
+        Json::Object(members) => 1 + members.iter().map(|(_, value)| nesting(value)).max().unwrap_or(0),
         _ => 0,
     }
 }

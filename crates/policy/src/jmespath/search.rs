@@ -1,6 +1,5 @@
 //! Searching: a query applied to a value, on a budget.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{Node, Query};
@@ -21,10 +20,7 @@ pub(super) fn apply(node: &Node, current: &Json, budget: &mut Budget) -> Result<
     budget.charge(1)?;
     Ok(match node {
         Node::Current => current.clone(),
-        Node::Field(name) => match current {
-            Json::Object(members) => members.get(&**name).cloned().unwrap_or(Json::Null),
-            _ => Json::Null,
-        },
+        Node::Field(name) => current.member(name).cloned().unwrap_or(Json::Null),
         Node::Index(index) => match current {
             Json::Array(elements) => element(elements, *index).cloned().unwrap_or(Json::Null),
             _ => Json::Null,
@@ -88,7 +84,7 @@ pub(super) fn apply(node: &Node, current: &Json, budget: &mut Budget) -> Result<
         Node::Values(node) => match apply(node, current, budget)? {
             Json::Object(members) => {
                 budget.charge(members.len())?;
-                array(members.values().cloned().collect())
+                array(members.iter().map(|(_, value)| value.clone()).collect())
             }
             _ => Json::Null,
         },
@@ -100,7 +96,7 @@ pub(super) fn apply(node: &Node, current: &Json, budget: &mut Budget) -> Result<
         Node::Hash(members) => {
             let members =
                 members.iter().map(|(name, node)| Ok((name.clone(), apply(node, current, budget)?)));
-            Json::Object(Arc::new(members.collect::<Result<BTreeMap<_, _>, Fault>>()?))
+            Json::object(members.collect::<Result<_, Fault>>()?)
         }
         Node::Call(builtin, arguments) => builtin.call(arguments, current, budget)?,
     })

@@ -2,10 +2,15 @@
 //!
 //! Everything that can be known before evidence arrives is told here, all findings at once.
 
-use std::collections::BTreeSet;
+mod action;
+mod unknown;
+
+pub(crate) use unknown::unknown_claims;
+
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use crate::ast::{self, Argument, ExpressionKind, Name, Property, Verb};
+use crate::ast::{self, ExpressionKind, Name, Property};
 use crate::claim::{Issuer, Kind};
 use crate::diagnostic::{Diagnostic, Diagnostics, Problem};
 use crate::functions::{Function, Parameter};
@@ -13,8 +18,7 @@ use crate::jmespath::Query;
 use crate::limits::{Limits, MAX_DIAGNOSTICS};
 use crate::outcome::{RuleRef, Section};
 use crate::parser::{self, shortened};
-use crate::program::{Action, Condition, Destination, Expression, Literal, Program, Recipe, Rule, Test};
-use crate::properties::{self, Given};
+use crate::program::{Condition, Expression, Literal, Program, Rule, Test};
 use crate::span::{Lines, Range};
 use crate::suggest;
 
@@ -55,52 +59,8 @@ pub(crate) fn analyze(text: &str, limits: &Limits) -> Result<Analysis, Diagnosti
     Ok(Analysis { program, warnings: analyzer.warnings })
 }
 
-/// Warnings about conditions on claims that nothing provides.
-pub(crate) fn unknown_claims(text: &str, limits: &Limits, provided: &[&str]) -> Vec<Diagnostic> {
-    let lines = Lines::new(text);
-    // The text has been accepted before.
-    let Ok(tree) = parser::parse(text, &lines, limits) else { return Vec::new() };
-    let mut known: BTreeSet<&str> = provided.iter().copied().collect();
-    for rule in rules(&tree) {
-        if let Argument::Assignments(assignments) = &rule.action.argument {
-            for assignment in assignments.iter().filter(|assignment| assignment.property == Property::Type) {
-                match &assignment.value.kind {
-                    ExpressionKind::Text(made) => drop(known.insert(made)),
-                    // The policy may make any claim.
-                    _ => return Vec::new(),
-                }
-            }
-        }
-    }
-    let mut warnings = Vec::new();
-    for test in
-        rules(&tree).flat_map(|rule| &rule.conditions).filter(|c| !is_custom(c)).flat_map(|c| &c.tests)
-    {
-        if test.property == Property::Type
-            && test.operator == ast::Operator::Equal
-            && let ExpressionKind::Text(name) = &test.operand.kind
-            && !known.contains(&**name)
-            && warnings.len() < MAX_DIAGNOSTICS
-        {
-            let problem = Problem::UnknownClaim { name: shortened(name) };
-            let hint = suggest::hint(name, known.iter().copied());
-            let rule = "policy > rule > condition > propertyCondition".to_owned();
-            warnings.push(finding(problem, text, &lines, test.operand.range, rule, hint));
-        }
-    }
-    warnings
-}
-
 fn rules<'p, 't>(tree: &'p ast::Policy<'t>) -> impl Iterator<Item = &'p ast::Rule<'t>> {
     tree.configuration.iter().chain(&tree.authorization).chain(&tree.issuance)
-}
-
-/// Whether a condition asks for what clients send along, whose names are theirs.
-fn is_custom(condition: &ast::Condition<'_>) -> bool {
-    condition.tests.iter().any(|test| {
-        test.property == Property::Issuer
-            && matches!(&test.operand.kind, ExpressionKind::Text(name) if name == Issuer::CustomClaim.as_str())
-    })
 }
 
 /// The claim types that conditions ask for by name, sorted.
@@ -149,7 +109,9 @@ struct Analyzer<'t> {
 /// The identifiers of one rule: which condition defines each, and whether by `!`.
 #[derive(Default)]
 struct Scope<'t> {
-    names: Vec<(&'t str, usize, bool)>,
+    names: HashMap<&'t str, (usize, bool)>,
+    /// Their order.
+    order: Vec<&'t str>,
     /// The conditions whose claims are used.
     used: BTreeSet<usize>,
 }
@@ -168,12 +130,14 @@ impl Analyzer<'_> {
             self.place = "condition";
             let compiled = self.condition(condition, &mut scope);
             conditions.push(compiled);
+            self.place = "condition";
             if let Some(name) = condition.identifier {
-                if scope.names.iter().any(|(known, ..)| *known == name.text) {
+                if scope.names.contains_key(name.text) {
                     let problem = Problem::DuplicateIdentifier { name: shortened(name.text) };
                     self.error(problem, name.range, None);
                 } else {
-                    scope.names.push((name.text, place, condition.negated));
+                    scope.names.insert(name.text, (place, condition.negated));
+                    scope.order.push(name.text);
                 }
             }
         }
@@ -233,148 +197,6 @@ impl Analyzer<'_> {
                 let hint = suggest::hint(name, names.iter().copied());
                 self.warning(problem, test.operand.range, hint);
             }
-        }
-    }
-
-    fn action<'t>(&mut self, action: &ast::Action<'t>, scope: &mut Scope<'t>) -> Action {
-        let allowed = match self.section {
-            Section::ConfigurationRules => matches!(action.verb, Verb::IssueProperty),
-            Section::AuthorizationRules => !matches!(action.verb, Verb::IssueProperty),
-            Section::IssuanceRules => !matches!(action.verb, Verb::Permit | Verb::Deny),
-        };
-        if !allowed {
-            let problem = Problem::ActionNotAllowed { action: action.verb.as_str(), section: self.section };
-            let hint = match self.section {
-                Section::ConfigurationRules => "only `issueproperty` is",
-                Section::AuthorizationRules => "`permit`, `deny` and `add` are",
-                Section::IssuanceRules => "`add`, `issue` and `issueproperty` are",
-            };
-            self.error(problem, action.verb_range, Some(hint.to_owned()));
-        }
-        let destination = match action.verb {
-            Verb::Permit => return Action::Permit,
-            Verb::Deny => return Action::Deny,
-            Verb::IssueProperty => Destination::Properties,
-            Verb::Issue if self.section == Section::AuthorizationRules => {
-                self.warning(
-                    Problem::IssueInAuthorization,
-                    action.verb_range,
-                    Some("write `add`".to_owned()),
-                );
-                Destination::Incoming
-            }
-            Verb::Issue => Destination::Token,
-            Verb::Add => Destination::Incoming,
-        };
-        self.place = "action > claimArgument";
-        let recipe = match &action.argument {
-            Argument::Copy(name) => Recipe::Copy(self.claims_of(*name, scope)),
-            Argument::Assignments(assignments) => self.recipe(action, assignments, destination, scope),
-            // The parser gives these verbs an argument.
-            Argument::None => Recipe::Copy(usize::MAX),
-        };
-        Action::Make(destination, recipe)
-    }
-
-    fn recipe<'t>(
-        &mut self,
-        action: &ast::Action<'t>,
-        assignments: &[ast::Assignment<'t>],
-        destination: Destination,
-        scope: &mut Scope<'t>,
-    ) -> Recipe {
-        let mut claim_type = None;
-        let mut value = None;
-        let mut value_type = None;
-        for assignment in assignments {
-            let (expression, kind) = self.expression(&assignment.value, scope);
-            let property = assignment.property.as_str();
-            let range = assignment.value.range;
-            if !matches!(assignment.property, Property::Value)
-                && let Some(found) = kind.filter(|kind| *kind != Kind::String)
-            {
-                self.error(Problem::PropertyKind { property, found }, range, None);
-            }
-            let slot = match assignment.property {
-                Property::Type => &mut claim_type,
-                Property::Value => &mut value,
-                Property::ValueType => &mut value_type,
-                Property::Issuer => {
-                    let hint = "a claim made by the policy has issuer \"AttestationPolicy\"".to_owned();
-                    self.error(Problem::ForbiddenArgument { property }, assignment.range, Some(hint));
-                    continue;
-                }
-            };
-            if slot.replace((expression, kind, range)).is_some() {
-                self.error(Problem::RepeatedArgument { property }, assignment.range, None);
-            }
-        }
-        for (missing, property) in [(claim_type.is_none(), "type"), (value.is_none(), "value")] {
-            if missing {
-                let problem = Problem::MissingArgument { action: action.verb.as_str(), property };
-                self.error(problem, action.verb_range, None);
-            }
-        }
-        let value_type = value_type.and_then(|(declared, _, range)| {
-            self.value_type(&declared, range, value.as_ref().and_then(|(_, kind, _)| *kind))
-        });
-        if let (Some((claim_type, _, range)), Some((value, kind, value_range))) = (&claim_type, &value) {
-            self.check_made(claim_type, *range, value, *kind, *value_range, destination);
-        }
-        let nothing = || Expression::Literal(Literal::Boolean(false));
-        Recipe::New {
-            claim_type: claim_type.map_or_else(nothing, |(claim_type, ..)| claim_type),
-            value: value.map_or_else(nothing, |(value, ..)| value),
-            value_type,
-        }
-    }
-
-    /// `valueType=` must be a literal and, as far as known, name the kind that the value has.
-    fn value_type(&mut self, declared: &Expression, range: Range, actual: Option<Kind>) -> Option<Kind> {
-        let name = match declared {
-            Expression::Literal(Literal::Text(name)) => &**name,
-            _ => "",
-        };
-        let kind = Kind::named(name);
-        if kind.is_none() || actual.is_some_and(|actual| Some(actual) != kind) {
-            let actual = actual.map_or_else(|| "none of this kind".to_owned(), |kind| kind.to_string());
-            let problem = Problem::ValueTypeMismatch { declared: shortened(name), actual };
-            let hint = "leave `valueType=` out; a claim has the type of its value".to_owned();
-            self.error(problem, range, Some(hint));
-        }
-        kind
-    }
-
-    /// Checks what is known of a claim or property to be made.
-    fn check_made(
-        &mut self,
-        claim_type: &Expression,
-        range: Range,
-        value: &Expression,
-        kind: Option<Kind>,
-        value_range: Range,
-        destination: Destination,
-    ) {
-        let Expression::Literal(Literal::Text(name)) = claim_type else { return };
-        if name.is_empty() {
-            self.error(Problem::Empty { what: "the type of a claim" }, range, None);
-        }
-        match destination {
-            Destination::Properties => {
-                let given = match (value, kind) {
-                    (Expression::Literal(Literal::Integer(value)), _) => Given::Integer(*value),
-                    // What an integer will be is known only in evaluation.
-                    (_, Some(Kind::Integer) | None) => return,
-                    (_, Some(kind)) => Given::Of(kind),
-                };
-                if let Err((property, expected)) = properties::check(name, given) {
-                    self.error(Problem::PropertyValue { property, expected }, value_range, None);
-                }
-            }
-            Destination::Token if is_reserved(name) => {
-                self.warning(Problem::ReservedClaim { name: shortened(name) }, range, None);
-            }
-            Destination::Token | Destination::Incoming => {}
         }
     }
 
@@ -468,18 +290,18 @@ impl Analyzer<'_> {
 
     /// The condition that `name` stands for.
     fn claims_of<'t>(&mut self, name: Name<'t>, scope: &mut Scope<'t>) -> usize {
-        match scope.names.iter().find(|(known, ..)| *known == name.text) {
-            Some((_, condition, false)) => {
-                scope.used.insert(*condition);
-                *condition
+        match scope.names.get(name.text).copied() {
+            Some((condition, false)) => {
+                scope.used.insert(condition);
+                condition
             }
-            Some((_, condition, true)) => {
-                let condition = *condition;
+            Some((condition, true)) => {
                 self.error(Problem::NegatedIdentifier { name: shortened(name.text) }, name.range, None);
                 condition
             }
+            None if self.errors.len() >= MAX_DIAGNOSTICS => usize::MAX,
             None => {
-                let hint = suggest::hint(name.text, scope.names.iter().map(|(known, ..)| *known));
+                let hint = suggest::hint(name.text, scope.order.iter().copied());
                 self.error(Problem::UnknownIdentifier { name: shortened(name.text) }, name.range, hint);
                 usize::MAX
             }
@@ -509,10 +331,4 @@ impl Analyzer<'_> {
         let rule = format!("policy > {section} > rule > {}", self.place);
         finding(problem, self.text, &self.lines, range, rule, hint)
     }
-}
-
-/// Claims that the service sets in every token, or whose names it keeps for itself.
-fn is_reserved(name: &str) -> bool {
-    matches!(name, "iss" | "iat" | "exp" | "nbf" | "jti" | "sub" | "aud" | "cnf" | "nonce")
-        || name.starts_with("x-ms-")
 }
