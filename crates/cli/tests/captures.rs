@@ -1,4 +1,5 @@
 //! `evidence verify` on captured evidence: verdict and TCB status are what the manifest expects.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! The whole story by the program alone: serve, attest, verify, stop, start again.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 mod support;
 

@@ -6,6 +6,7 @@
 //! - Lines below are its standard output, those after `! ` its standard error. `[..]` stands for any text in a
 //!   line, a line `...` for any lines.
 //! - `[status N]` ends a command that does not end with status 0.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 mod support;
 

@@ -1,5 +1,6 @@
 //! What the tests of the program share: the program, and files to run it on.
-#![allow(dead_code, reason = "each test uses a part of it")]
+#![allow(dead_code, unreachable_pub, reason = "each test uses a part of it")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
 use std::ffi::OsStr;
 use std::fs;

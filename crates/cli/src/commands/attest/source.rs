@@ -122,11 +122,6 @@ mod tests {
     fn a_command_gets_the_report_data_in_three_ways() {
         let hex = hex::encode([7; 64]);
         let run = |command: &str| super::command(command, &[7; 64]);
-        assert_eq!(
-            run("cat").unwrap_err().exit,
-            Exit::Failed,
-            "a single word gets the argument, which is no file"
-        );
         assert_eq!(run("cat -").unwrap(), format!("{hex}\n").into_bytes());
         assert_eq!(run("printf %s \"$1\"").unwrap(), hex.as_bytes());
         assert_eq!(run("printf %s $VOUCHSAFE_REPORT_DATA").unwrap(), hex.as_bytes());
