@@ -1,6 +1,7 @@
 //! Reading, printing and comparing JSON.
 
 use super::*;
+use crate::error::JsonError;
 use crate::limits::Limits;
 
 fn read(text: &str) -> Result<Json, ReadError> {
