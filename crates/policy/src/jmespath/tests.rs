@@ -239,6 +239,18 @@ fn deep_and_long_queries_are_refused_before_anything_recurses() {
 }
 
 #[test]
+fn nesting_up_to_the_limit_runs() {
+    for (open, close) in
+        [("(", ")"), ("[", "]"), ("{a:", "}"), ("!", ""), ("[?", "]"), ("to_array(", ")"), ("map(&", ", @)")]
+    {
+        let levels = 30;
+        let query = format!("{}@{}", open.repeat(levels), close.repeat(levels));
+        assert!(search("[[1]]", &query).is_ok(), "{query}");
+    }
+    assert!(search("{}", &format!("{}@{}", "(".repeat(60), ")".repeat(60))).is_ok());
+}
+
+#[test]
 fn long_lists_of_alternatives_are_fine() {
     let query: Vec<String> = (0..1000).map(|n| format!("x == 'digest {n}'")).collect();
     assert_eq!(search("{\"x\":\"digest 999\"}", &query.join(" || ")).unwrap(), "true");
