@@ -245,7 +245,10 @@ fn nesting_up_to_the_limit_runs() {
     {
         let levels = 30;
         let query = format!("{}@{}", open.repeat(levels), close.repeat(levels));
-        assert!(search("[[1]]", &query).is_ok(), "{query}");
+        // Deep down, `map` meets what is no array; all that counts here is that it got there.
+        let found = search("[[1]]", &query);
+        let reached = matches!(&found, Err(Fault::Query(QueryError::ArgumentType { function: "map", .. })));
+        assert!(found.is_ok() || (open == "map(&" && reached), "{query}: {found:?}");
     }
     assert!(search("{}", &format!("{}@{}", "(".repeat(60), ")".repeat(60))).is_ok());
 }
