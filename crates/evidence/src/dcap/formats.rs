@@ -325,7 +325,8 @@ impl Collection {
             let certificates = self.items().filter_map(|item| certificate(&item.body));
             certificates.filter(move |(role, _)| *role == wanted).map(|(_, certificate)| certificate)
         };
-        let signer = of_role(role).find(fits)?;
+        // Where none fits, any will do: verification then says whose signature is wrong.
+        let signer = of_role(role).find(fits).or_else(|| of_role(role).next())?;
         let root = of_role(CertificateRole::Root).find(|root| signer.is_issued_by(root))?;
         Some(pem::encode([signer.der.as_slice(), root.der.as_slice()], CERTIFICATE))
     }
