@@ -9,7 +9,7 @@ use x509_cert::certificate::Rfc5280;
 use x509_cert::crl::TbsCertList;
 use x509_cert::ext::Extension;
 
-use crate::x509::{self, Certificate, ECDSA_WITH_SHA256, Signed, Validity};
+use crate::x509::{self, Certificate, ECDSA_WITH_SHA256, MAX_EXTENSIONS, Signed, Validity};
 
 /// Why bytes are not a CRL of the issuer they must come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -138,6 +138,9 @@ fn crl_number(extension: &[u8]) -> Result<u64, CrlError> {
 
 /// Unknown extensions that are not critical say nothing about which certificates are listed.
 fn refuse_unknown(extensions: &[Extension], understood: &[ObjectIdentifier]) -> Result<(), CrlError> {
+    if extensions.len() > MAX_EXTENSIONS {
+        return Err(CrlError::Malformed);
+    }
     for (index, extension) in extensions.iter().enumerate() {
         let oid = extension.extn_id;
         let repeated = extensions.iter().skip(index + 1).any(|other| other.extn_id == oid);

@@ -224,10 +224,11 @@ impl Certificate {
             return Err(ChainError::Profile { role, field: "common name" });
         }
         let path_length = self.basic_constraints.path_len_constraint;
+        let signs_both = self.key_usage.key_cert_sign() && self.key_usage.crl_sign();
         let (is_ca, usage, path_fits) = match role {
-            // Below the root stands one more CA, below that none.
-            CertificateRole::Root => (true, self.key_usage.key_cert_sign(), path_length != Some(0)),
-            CertificateRole::PckCa => (true, self.key_usage.key_cert_sign(), true),
+            // Below the root stands one more CA, below that none. Both issue CRLs, too.
+            CertificateRole::Root => (true, signs_both, path_length != Some(0)),
+            CertificateRole::PckCa => (true, signs_both, true),
             CertificateRole::Pck | CertificateRole::TcbSigning => {
                 let signs_certificates = self.key_usage.key_cert_sign() || self.key_usage.crl_sign();
                 (false, self.key_usage.digital_signature() && !signs_certificates, path_length.is_none())
@@ -324,6 +325,9 @@ struct Extensions {
 
 impl Extensions {
     fn parse(extensions: &[Extension], role: CertificateRole) -> Result<Self, ChainError> {
+        if extensions.len() > MAX_EXTENSIONS {
+            return Err(ChainError::Malformed { role });
+        }
         for (index, extension) in extensions.iter().enumerate() {
             let oid = extension.extn_id;
             if extensions.iter().skip(index + 1).any(|other| other.extn_id == oid) {
@@ -386,6 +390,8 @@ const ID_EC_PUBLIC_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840
 const PRIME256V1: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
 const CRL_DISTRIBUTION_POINTS: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.31");
 const SGX_EXTENSION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113741.1.13.1");
+/// Intel's certificates have six. What is compared pair by pair needs a bound.
+pub(crate) const MAX_EXTENSIONS: usize = 32;
 /// What may be critical.
 const UNDERSTOOD: &[ObjectIdentifier] = &[
     AuthorityKeyIdentifier::OID,

@@ -76,7 +76,7 @@ fn every_byte_of_the_endorsements_counts() {
     let raw = vectors.collection(&paths).select(&chain.endorsements_id(), None, now).unwrap();
     let anchors = TrustAnchors::pinned();
     assert!(Endorsements::verify(&raw, &anchors, now).is_ok());
-    let fields: [(&str, fn(&mut RawEndorsements) -> &mut Vec<u8>); 7] = [
+    let fields: [(&str, Field); 7] = [
         ("tcb_info", |raw| &mut raw.tcb_info),
         ("tcb_info_issuer_chain", |raw| &mut raw.tcb_info_issuer_chain),
         ("qe_identity", |raw| &mut raw.qe_identity),
@@ -95,6 +95,8 @@ fn every_byte_of_the_endorsements_counts() {
         assert_eq!(accepted, [], "{name}");
     }
 }
+
+type Field = fn(&mut RawEndorsements) -> &mut Vec<u8>;
 
 enum Every {
     Bit,

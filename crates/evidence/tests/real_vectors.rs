@@ -200,3 +200,77 @@ fn the_damaged_ones_are_refused() {
     }
     assert!(refused >= 2, "{refused}");
 }
+
+/// The evidence of the published SDKs, bound to the runtime data sent with it.
+#[test]
+fn sdk_evidence_is_genuine_and_bound() {
+    let Some(root) = support::root() else { return };
+    let Some(vectors) = Vectors::load() else { return };
+    let entries: Vec<Value> =
+        serde_json::from_slice(&std::fs::read(root.join("vectors-sdk/evidence.json")).unwrap()).unwrap();
+    let decode = |value: &Value| {
+        use base64::Engine;
+        base64::engine::general_purpose::URL_SAFE_NO_PAD
+            .decode(value.as_str().unwrap().trim_end_matches('='))
+            .unwrap()
+    };
+    // Azure's coffee lake machines, in January 2025.
+    let collateral = vectors
+        .entries
+        .iter()
+        .find(|entry| entry["path"] == "sgx/azure-samples/intel-sdk/enclave.info.debug.quote.bin")
+        .map(|entry| vectors.collection(&entry["collateral"]))
+        .unwrap();
+    let now = time::macros::datetime!(2025-02-05 00:00 UTC);
+    let mut bound = 0;
+    for entry in &entries {
+        let name = entry["name"].as_str().unwrap();
+        let bytes = decode(&entry["evidence"]);
+        let kind = if entry["kind"] == "OpenEnclave" { "oe-report" } else { "sgx-quote-v3" };
+        let quote = parse(kind, &bytes).unwrap();
+        let (pck, endorsements) = prepare(&quote, &collateral, now);
+        let report = quote.verify(&pck, &endorsements, now).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(report.evidence_sha256(), &crypto::sha256(&bytes), "{name}");
+        let data = decode(&entry["runtimeData"]);
+        let wrong = report.clone().bind(Some(b"other"), None).unwrap_err();
+        assert_eq!(wrong.verdict.first_failure().unwrap().id, "sgx.runtime_data.binding");
+        let wrong = report.clone().bind(Some(&data), Some(b"init")).unwrap_err();
+        assert_eq!(wrong.verdict.first_failure().unwrap().id, "sgx.init_time_data.binding");
+        let report = report.bind(Some(&data), None).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!((report.runtime_data(), report.init_time_data()), (Some(&data[..]), None));
+        assert!(report.verdict().passed());
+        bound += 1;
+    }
+    assert!(bound >= 10, "{bound}");
+}
+
+/// The same chain inside certification data of type 6 says the same.
+#[test]
+fn a_wrapped_chain_verifies() {
+    let Some(vectors) = Vectors::load() else { return };
+    let path = "sgx/dcap-qvl/sgx_quote.bin";
+    let entry = vectors.entries.iter().find(|entry| entry["path"] == path).unwrap();
+    let now = time(&entry["verify_at"]).unwrap();
+    let plain = vectors.read(path);
+    // QE report, its signature, authentication data; then type, size and chain.
+    let (inside, chain) = (&plain[436 + 128..436 + 576 + 34], &plain[436 + 576 + 34..]);
+    let data = [inside, chain].concat();
+    let size = |length: usize| u32::try_from(length).unwrap().to_le_bytes();
+    let authentication = [&plain[436..436 + 576 + 34], &[6, 0], &size(data.len()), &data].concat();
+    let wrapped = [&plain[..432], &size(authentication.len()), &authentication].concat();
+    let collection = vectors.collection(&entry["collateral"]);
+    let verify = |bytes: &[u8]| {
+        let quote = Quote::parse(bytes).unwrap();
+        let (pck, endorsements) = prepare(&quote, &collection, now);
+        quote.verify(&pck, &endorsements, now).unwrap()
+    };
+    assert_eq!(Quote::parse(&wrapped).unwrap().certification().type_number(), 6);
+    assert_eq!(verify(&wrapped).tcb(), verify(&plain).tcb());
+    // The PCK chain of another quote is not taken for it.
+    let quote = Quote::parse(&plain).unwrap();
+    let other = vectors.read("sgx/automata/quote_sgx.bin");
+    let (pck, endorsements) = prepare(&Quote::parse(&other).unwrap(), &collection, now);
+    if Quote::parse(&other).unwrap().pck_cache_key() != quote.pck_cache_key() {
+        assert_eq!(quote.verify(&pck, &endorsements, now).unwrap_err().error, VerifyError::PckIdentity);
+    }
+}

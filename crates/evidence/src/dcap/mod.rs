@@ -5,8 +5,10 @@
 //! - the platform's verdict: [`TcbVerdict`], [`TcbStatus`].
 //! - the files and answers that endorsements come in: [`formats`].
 
+mod endorsement_error;
 mod endorsements;
 mod pck;
+mod pck_extension;
 mod qe_identity;
 mod signed_json;
 mod tcb;
@@ -14,8 +16,10 @@ mod tcb_info;
 
 pub mod formats;
 
-pub use endorsements::{CollateralDigests, EndorsementError, Endorsements, Expiry, RawEndorsements};
-pub use pck::{CertificateSummary, PckChain, PckExtension, PckExtensionError, SgxType, VerifiedPck};
+pub use endorsement_error::EndorsementError;
+pub use endorsements::{CollateralDigests, Endorsements, Expiry, RawEndorsements};
+pub use pck::{CertificateSummary, PckChain, VerifiedPck};
+pub use pck_extension::{PckExtension, PckExtensionError, SgxType};
 pub use signed_json::DocumentError;
 pub use tcb::{TcbComponent, TcbStatus, TcbVerdict, UnknownTcbStatus};
 

@@ -15,3 +15,6 @@ pub use body::{Attributes, ReportBody};
 pub use certification::{CertificationData, PlatformId, QeReportCertification};
 pub use quote::{Header, Quote};
 pub use report::{BoundReport, VerifiedReport};
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,7 @@ use std::cmp::min;
 
 use time::OffsetDateTime;
 
+use super::report::first_half;
 use super::{Quote, VerifiedPck, VerifiedReport};
 use crate::dcap::{Endorsements, TcbComponent, TcbStatus, TcbVerdict, Tee};
 use crate::error::{PLATFORM, QUOTING_ENCLAVE, VerifyError};
@@ -78,8 +79,7 @@ impl Quote<'_> {
         verdict.push(Check::passed(rules::QE_REPORT_SIGNATURE, "valid", "valid"));
 
         let expected = crypto::sha256_of_parts(&[self.attestation_key, self.qe_authentication_data]);
-        let [found @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] = self.qe_report.report_data;
-        let [found @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] = found;
+        let found = first_half(&self.qe_report.report_data);
         if found != expected {
             return Err(VerifyError::QeReportBinding { expected, found });
         }
