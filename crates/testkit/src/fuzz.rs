@@ -1,13 +1,20 @@
 //! One function for each parser: any bytes go in, nothing but a panic is a finding.
 //!
 //! The cargo-fuzz targets under `fuzz/` call these, one line each, and so does the replay test, which
-//! needs no fuzzer. Nothing is switched off in them: signatures are checked as in production, against
-//! the pinned roots.
+//! needs no fuzzer. Nothing is switched off in them: signatures are checked as in production.
+//!
+//! - evidence and endorsements: [`sgx`]; requests, policies and tokens: [`text`].
+//! - what to start from: [`corpus`].
 
-use api::{ApiVersion, AttestOpenEnclave, AttestSgxEnclave};
-use policy::{Claim, Policy};
-use time::OffsetDateTime;
-use token::{Algorithm, Expectations, Jwk, Jwks, UnverifiedToken};
+pub mod corpus;
+pub mod sgx;
+pub mod text;
+
+use sgx::{
+    crl, endorsement_file, open_enclave_report, pck_chain, qe_identity, sgx_extension, sgx_quote,
+    signer_chain, tcb_info, trust_anchor,
+};
+use text::{attest_open_enclave_request, attest_sgx_enclave_request, json, jwks, policy_text, token_text};
 
 /// A parser to be fuzzed.
 #[derive(Debug, Clone, Copy)]
@@ -19,79 +26,56 @@ pub struct Target {
 }
 
 macro_rules! targets {
-    ($($name:ident),* $(,)?) => {
+    ($($name:ident)*) => {
         /// Every target, in alphabetical order.
         pub const TARGETS: &[Target] = &[$(Target { name: stringify!($name), run: $name }),*];
     };
 }
 
-targets![attest_open_enclave_request, attest_sgx_enclave_request, json, jwks, policy_text, token_text,];
+targets! {
+    attest_open_enclave_request
+    attest_sgx_enclave_request
+    crl
+    endorsement_file
+    json
+    jwks
+    open_enclave_report
+    pck_chain
+    policy_text
+    qe_identity
+    sgx_extension
+    sgx_quote
+    signer_chain
+    tcb_info
+    token_text
+    trust_anchor
+}
 
-/// The body of `POST /attest/OpenEnclave`, under every api-version.
-pub fn attest_open_enclave_request(data: &[u8]) {
-    for version in ApiVersion::ALL {
-        let _ = AttestOpenEnclave::parse(data, version);
+/// The targets that read files of a kind of the captures' manifest.
+#[must_use]
+pub fn targets_for(kind: &str) -> &'static [&'static str] {
+    match kind {
+        "sgx-quote-v3" => &["sgx_quote"],
+        "oe-report" | "attested-tls-cert" => &["open_enclave_report"],
+        "tcbinfo" => &["tcb_info", "endorsement_file"],
+        "qeidentity" | "qveidentity" => &["qe_identity", "endorsement_file"],
+        "pck-crl" | "root-ca-crl" => &["crl", "endorsement_file"],
+        "issuer-chain" | "tcb-signing-chain" => &["signer_chain", "endorsement_file"],
+        "pck-chain" => &["pck_chain"],
+        "oe-endorsements"
+        | "pcs-client-response-json"
+        | "qeidentity-with-chain-json"
+        | "qve-collateral-dump"
+        | "qve-collateral-serialised"
+        | "quote-collateral-v3-json"
+        | "root-ca"
+        | "tcb-signing-cert"
+        | "tcb-with-chain-json" => &["endorsement_file"],
+        "test-root-ca" => &["trust_anchor"],
+        "maa-jwt" | "maa-policy-jws" => &["token_text"],
+        "jwks" => &["jwks"],
+        "maa-policy" => &["policy_text"],
+        "maa-attest-request" => &["attest_open_enclave_request", "attest_sgx_enclave_request"],
+        _ => &[],
     }
 }
-
-/// The body of `POST /attest/SgxEnclave`, under every api-version.
-pub fn attest_sgx_enclave_request(data: &[u8]) {
-    for version in ApiVersion::ALL {
-        let _ = AttestSgxEnclave::parse(data, version);
-    }
-}
-
-/// The strict JSON reader.
-pub fn json(data: &[u8]) {
-    let _ = token::json::parse(data);
-}
-
-/// Key sets and single keys.
-pub fn jwks(data: &[u8]) {
-    if let Ok(keys) = Jwks::parse(data) {
-        let _ = Jwks::parse(keys.to_json().as_bytes()).expect("what we print, we read");
-    }
-    if let Ok(value) = token::json::parse(data) {
-        let _ = Jwk::parse(&value);
-    }
-}
-
-/// Policy texts: analysis, and evaluation of those that pass it.
-pub fn policy_text(data: &[u8]) {
-    let Ok(policy) = Policy::analyze_bytes(data) else {
-        return;
-    };
-    let _ = policy.configure();
-    let claims = [
-        Claim::service("x-ms-sgx-is-debuggable", policy::Value::Boolean(false)),
-        Claim::service("x-ms-sgx-svn", policy::Value::Integer(7)),
-        Claim::service("x-ms-sgx-mrsigner", policy::Value::String("ab".repeat(32))),
-        Claim::custom("x-ms-sgx-svn", policy::Value::String(r#"{"a":[1,{"b":null}]}"#.to_owned())),
-    ];
-    let _ = policy.evaluate(&claims);
-}
-
-/// Compact tokens, verified against the key set of a test: nothing a fuzzer makes can verify.
-pub fn token_text(data: &[u8]) {
-    let Ok(text) = std::str::from_utf8(data) else {
-        return;
-    };
-    let Ok(token) = UnverifiedToken::parse(text) else {
-        return;
-    };
-    let keys = Jwks::parse(KEYS.as_bytes()).expect("the test's own key set");
-    let expectations = Expectations {
-        issuer: "https://localhost",
-        audience: None,
-        algorithms: &[Algorithm::Rs256, Algorithm::Es256],
-        leeway_secs: 0,
-    };
-    assert!(
-        token.verify(&keys, &expectations, OffsetDateTime::UNIX_EPOCH).is_err(),
-        "a forged token verifies"
-    );
-}
-
-/// The example key of RFC 7517, appendix A.1; its private half is not used here.
-const KEYS: &str = r#"{"keys":[{"kty":"EC","crv":"P-256","alg":"ES256","use":"sig","kid":"1",
-"x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}]}"#;

@@ -108,7 +108,7 @@ impl Forge {
         Minted {
             ca: self.ca,
             fmspc: self.sgx.fmspc,
-            quote: self.quote.bytes(format!("{leaf}{intermediate}{root}").as_bytes()),
+            quote: self.quote.around(format!("{leaf}{intermediate}{root}").as_bytes()),
             tcb_info: self.tcb_info.document().into_bytes(),
             tcb_info_issuer_chain: signing_chain.clone(),
             qe_identity: self.qe_identity.document().into_bytes(),

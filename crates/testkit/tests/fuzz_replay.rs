@@ -21,9 +21,10 @@ fn no_input_makes_a_parser_panic() {
     let real = real_inputs();
     std::thread::scope(|scope| {
         for share in TARGETS.chunks(TARGETS.len().div_ceil(2)) {
-            scope.spawn(|| {
+            let (corpus, real) = (&corpus, &real);
+            scope.spawn(move || {
                 for target in share {
-                    replay(target, &corpus, real.get(target.name).map_or(&[], Vec::as_slice), mutations);
+                    replay(target, corpus, real.get(target.name).map_or(&[], Vec::as_slice), mutations);
                 }
             });
         }

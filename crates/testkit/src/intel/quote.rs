@@ -108,7 +108,11 @@ impl Quote {
     }
 
     /// The whole quote around `pck_chain` (PEM).
-    pub(super) fn bytes(&self, pck_chain: &[u8]) -> Vec<u8> {
+    ///
+    /// # Panics
+    /// If a part is longer than its length field can say.
+    #[must_use]
+    pub fn around(&self, pck_chain: &[u8]) -> Vec<u8> {
         let signed = self.signed_part();
         let key = self.attestation_key.coordinates();
         let mut qe_report = self.qe_report.clone();
