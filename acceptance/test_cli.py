@@ -7,7 +7,7 @@ import stat
 import pytest
 
 import evidence
-from harness import decode, run
+from harness import Service, decode, run
 
 DRAFT = "version=1.0; authorizationrules{=> permit();}; issuancerules{};"
 
@@ -209,3 +209,23 @@ def test_help_and_version():
         done = run(*command, "--help")
         assert done.returncode == 0 and "Usage:" in done.stdout, command
     assert run("no-such-command").returncode == 2
+
+
+def test_endorsements_import_refuses_what_is_expired(tmp_path, json_quote):
+    """Import verifies as of now, whatever a replaying service would do with the same files."""
+    done = run("endorsements", "import", "--data-dir", tmp_path / "data", *json_quote.endorsed.files)
+    assert done.returncode in (1, 2) and done.stderr, done
+    assert "2025" in done.stderr or "2025" in done.stdout, "names the window"
+    status = run("endorsements", "status", "--data-dir", tmp_path / "data", "--json")
+    assert status.returncode == 0, status.stderr
+    print(done.stderr, status.stdout)
+
+
+def test_config_example_is_a_configuration(tmp_path):
+    """Every key of the example, uncommented, is accepted or refused by name; as it stands it is the default."""
+    example = run("config", "example")
+    assert example.returncode == 0 and "[provider]" in example.stdout
+    config = tmp_path / "vouchsafe.toml"
+    config.write_text(example.stdout)
+    with Service("--config", config, data_dir=tmp_path / "data") as service:
+        assert service.request("GET", "/certs").status == 200

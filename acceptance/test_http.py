@@ -73,7 +73,7 @@ def test_bodies_as_lenient_as_real_clients_need(service, json_quote):
         print(f"accepted {[k for k in body]}: ehd {'x-ms-sgx-ehd' in claims}")
 
 
-@pytest.mark.parametrize("nonce,echoed", [("a text", "a text"), (18446744073709551615, "18446744073709551615")])
+@pytest.mark.parametrize("nonce,echoed", [("a text", "a text"), (18446744073709551615, 18446744073709551615)])
 def test_nonce_is_echoed(service, json_quote, nonce, echoed):
     claims = decode(service.attest(json_quote, nonce=nonce).token)[1]
     assert claims["nonce"] == echoed

@@ -73,7 +73,7 @@ def check_claims(item, result, token):
     assert result.is_debuggable == item.claims["x-ms-sgx-is-debuggable"]
     assert result.verifier_type == "sgx"
     assert result.version == "1.0"
-    assert len(result.unique_identifier) == 64
+    assert len(result.unique_id) == 64
 
 
 @pytest.mark.parametrize("item", evidence.sdk_items(), ids=str)
