@@ -3,6 +3,8 @@
 //! Field names are stable, for the searches and alarms that people build on them. Evidence, tokens and
 //! keys are never logged.
 
+use std::io::IsTerminal as _;
+
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{ConfigError, LogConfig, LogFormat};
@@ -15,7 +17,10 @@ pub fn init(config: &LogConfig) -> Result<(), ConfigError> {
     let fix = "use `error`, `warn`, `info`, `debug`, `trace`, or directives such as `info,server=debug`";
     let filter = EnvFilter::try_new(&config.level)
         .map_err(|_| ConfigError::invalid("log.level", &config.level, fix))?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
     let set = match config.format {
         LogFormat::Json => builder.json().flatten_event(true).with_current_span(false).try_init(),
         LogFormat::Text => builder.try_init(),
