@@ -1,4 +1,4 @@
-//! Endorsements and trust anchors from files.
+//! Endorsements and trust anchors from files, and where a service keeps its own.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -72,6 +72,17 @@ pub(crate) fn select(
             id.ca
         ))
     })
+}
+
+/// `$XDG_DATA_HOME/vouchsafe`, or `~/.local/share/vouchsafe` (XDG Base Directory Specification).
+pub(crate) fn default_data_dir() -> Result<PathBuf, Failure> {
+    let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    absolute("XDG_DATA_HOME")
+        .or_else(|| absolute("HOME").map(|home| home.join(".local/share")))
+        .map(|data| data.join("vouchsafe"))
+        .ok_or_else(|| {
+            Failure::usage("there is no home directory to keep data in").hint("name one with `--data-dir`")
+        })
 }
 
 fn walk(directory: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<(), Failure> {

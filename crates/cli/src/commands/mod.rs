@@ -5,7 +5,7 @@ mod config;
 mod endorsements;
 mod evidence;
 mod policy;
-pub(crate) mod serve;
+mod serve;
 mod token;
 mod version;
 

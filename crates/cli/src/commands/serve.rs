@@ -9,6 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::exit::Exit;
 use crate::failure::{Failure, chain};
+use crate::files;
 use crate::input;
 use crate::output;
 
@@ -135,7 +136,7 @@ impl Serve {
         // Paths of a file are absolute by now, so this one is the default, which depends on who runs the service.
         let is_default = config.data_dir == Config::default().data_dir;
         if is_default && self.data_dir.is_none() && std::env::var_os("VOUCHSAFE_DATA_DIR").is_none() {
-            config.data_dir = default_data_dir()?;
+            config.data_dir = files::default_data_dir()?;
         }
         Ok(config)
     }
@@ -173,17 +174,6 @@ fn did_not_start(error: &StartError) -> Failure {
     }
 }
 
-/// `$XDG_DATA_HOME/vouchsafe`, or `~/.local/share/vouchsafe` (XDG Base Directory Specification).
-pub(crate) fn default_data_dir() -> Result<PathBuf, Failure> {
-    let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    absolute("XDG_DATA_HOME")
-        .or_else(|| absolute("HOME").map(|home| home.join(".local/share")))
-        .map(|data| data.join("vouchsafe"))
-        .ok_or_else(|| {
-            Failure::usage("there is no home directory to keep data in").hint("name one with `--data-dir`")
-        })
-}
-
 fn utf8_environment() -> impl Iterator<Item = (String, String)> {
     std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
@@ -200,4 +190,65 @@ fn normal_time(text: &str) -> Result<String, Failure> {
     let time = input::parse_time(text)
         .map_err(|error| Failure::usage(format!("`--danger-appraise-at`: {error}")))?;
     Ok(input::show_time(time))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        serve: Serve,
+    }
+
+    fn configuration(arguments: &[&str]) -> Result<Config, Failure> {
+        Line::parse_from(["serve"].iter().chain(arguments)).serve.configuration()
+    }
+
+    #[test]
+    fn flags_reach_the_configuration() {
+        let config = configuration(&[
+            "--data-dir=data",
+            "--listen=127.0.0.1:0",
+            "--uri=https://attest.example",
+            "--endorsements=a",
+            "--endorsements=b",
+            "--pcs-url=https://pccs.example",
+            "--accept-tcb-status=UpToDate",
+            "--accept-tcb-status=OutOfDate",
+            "--min-tcb-evaluation=17",
+            "--max-endorsement-age=30",
+            "--token-algorithm=ES256",
+            "--danger-appraise-at=2025-07-04",
+            "--set=limits.queue=16",
+        ])
+        .unwrap();
+        assert_eq!(config.data_dir, Path::new("data"));
+        assert_eq!(config.listen.port(), 0);
+        assert_eq!(config.provider.uri.as_deref(), Some("https://attest.example"));
+        assert_eq!(config.endorsements.offline, [Path::new("a"), Path::new("b")]);
+        assert_eq!(config.endorsements.pcs_urls, ["https://pccs.example"]);
+        assert_eq!(config.provider.baseline.accept_tcb_status.len(), 2);
+        assert_eq!(config.provider.baseline.min_tcb_evaluation, Some(17));
+        assert_eq!(config.provider.baseline.max_endorsement_age_days, Some(30));
+        assert_eq!(config.provider.token_algorithm, server::config::TokenAlgorithm::Es256);
+        assert_eq!(config.danger_appraise_at, Some(time::macros::datetime!(2025-07-04 0:00 UTC)));
+        assert_eq!(config.limits.queue, 16);
+    }
+
+    /// The default data directory is the user's; one named in a file is relative to that file, even if it has the
+    /// name of the schema's default.
+    #[test]
+    fn the_data_directory_of_a_file_is_kept() {
+        let file = std::env::temp_dir().join(format!("vouchsafe-{}.toml", std::process::id()));
+        std::fs::write(&file, "data_dir = \"vouchsafe-data\"\n").unwrap();
+        let config = configuration(&["--config", file.to_str().unwrap()]).unwrap();
+        assert_eq!(config.data_dir, std::env::temp_dir().join("vouchsafe-data"));
+        std::fs::remove_file(file).unwrap();
+        let default = configuration(&[]).unwrap().data_dir;
+        assert!(default.is_absolute() && default.ends_with("vouchsafe"), "{default:?}");
+    }
 }

@@ -4,14 +4,14 @@ mod fetch;
 mod import;
 mod status;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use server::store::{self, Store};
 
-use crate::commands::serve::default_data_dir;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::files;
 
 /// Fetch endorsements, give them to a service that has no network, or see what it has
 #[derive(Debug, Subcommand)]
@@ -33,9 +33,9 @@ impl Endorsements {
 
 /// The data directory named, or the user's own.
 fn data_dir(named: Option<PathBuf>) -> Result<PathBuf, Failure> {
-    named.map_or_else(default_data_dir, Ok)
+    named.map_or_else(files::default_data_dir, Ok)
 }
 
-fn open(data_dir: &std::path::Path) -> Result<Store, Failure> {
+fn open(data_dir: &Path) -> Result<Store, Failure> {
     Store::open(&data_dir.join(store::FILE)).map_err(|error| Failure::failed(error.to_string()))
 }
