@@ -176,12 +176,17 @@ fn prepare(config: &Config, uri: &str, local_addr: SocketAddr) -> Result<Prepare
     let data_dir = DataDir::open(&config.data_dir)?;
     let names = identity::names(uri, local_addr.ip(), &config.tls.names);
     let authority = Authority::open(&data_dir, &names, now)?;
-    let algorithm = match config.provider.token_algorithm {
-        TokenAlgorithm::Es256 => SigningAlgorithm::Es256,
-        TokenAlgorithm::Rs256 => SigningAlgorithm::Rs256,
+    let (algorithm, other) = match config.provider.token_algorithm {
+        TokenAlgorithm::Es256 => (SigningAlgorithm::Es256, SigningAlgorithm::Rs256),
+        TokenAlgorithm::Rs256 => (SigningAlgorithm::Rs256, SigningAlgorithm::Es256),
     };
     let signer = identity::signer(&data_dir, algorithm, uri)?;
-    let documents = Documents::new(uri, vec![signer.jwk().clone()]);
+    let mut keys = vec![signer.jwk().clone()];
+    // Tokens signed before the algorithm was changed must go on verifying.
+    if identity::has_signer(&data_dir, other)? {
+        keys.push(identity::signer(&data_dir, other, uri)?.jwk().clone());
+    }
+    let documents = Documents::new(uri, keys);
     let store = Arc::new(Store::open(&data_dir.file(store::FILE))?);
     let anchors = Arc::new(trust_anchors(&config.trust_anchors)?);
     let endorsements = EndorsementService::new(

@@ -112,18 +112,19 @@ impl Loader {
             pcs.fetch(root_ca_crl),
             pcs.fetch(pck_crl)
         );
-        let unavailable = |error: FetchError| match error {
+        let outage = |error: FetchError| {
+            let retry_after = error.retry_after();
+            EndorsementsUnavailable::Outage { error, kept: None, retry_after }
+        };
+        let platform = |error| match error {
             FetchError::NotFound { .. } => EndorsementsUnavailable::UnknownPlatform { id, error },
-            error => {
-                let retry_after = error.retry_after();
-                EndorsementsUnavailable::Outage { error, kept: None, retry_after }
-            }
+            error => outage(error),
         };
         let items = [
-            (tcb_info, fetched.0.map_err(unavailable)?),
-            (qe_identity, fetched.1.map_err(unavailable)?),
-            (root_ca_crl, fetched.2.map_err(unavailable)?),
-            (pck_crl, fetched.3.map_err(unavailable)?),
+            (tcb_info, fetched.0.map_err(platform)?),
+            (qe_identity, fetched.1.map_err(outage)?),
+            (root_ca_crl, fetched.2.map_err(outage)?),
+            (pck_crl, fetched.3.map_err(outage)?),
         ];
         let (this, chain) = (self.clone(), pck_crl_issuer_chain.to_vec());
         blocking(move || this.accept(key, &items, &chain, now)).await

@@ -19,8 +19,9 @@ const MAX_BODY_BYTES: usize = 8 * 1024 * 1024;
 /// Longest certificate file of a caching service.
 const MAX_CA_FILE_BYTES: u64 = 1024 * 1024;
 
-/// An answer serves everybody who asks within this time: the items of two platforms overlap.
-const ANSWER_REUSE: Duration = Duration::from_secs(30);
+/// An answer serves everybody who asks within this time, because the items of two platforms overlap; or
+/// within a quarter of the refresh interval, if that is shorter.
+const LONGEST_REUSE: Duration = Duration::from_secs(30);
 
 /// After a failure nobody asks again before this time, or what `Retry-After` says.
 const FAILURE_BACK_OFF: Duration = Duration::from_secs(5);
@@ -101,6 +102,7 @@ struct Inner {
     client: Client,
     flights: SingleFlight<Item, Answer>,
     recent: Mutex<HashMap<Item, (Instant, Answer)>>,
+    reuse: Duration,
     root_ca_crl_urls: Vec<String>,
     services: Vec<String>,
 }
@@ -146,6 +148,7 @@ impl Pcs {
             client,
             flights: SingleFlight::default(),
             recent: Mutex::default(),
+            reuse: LONGEST_REUSE.min(seconds(config.refresh_interval_secs) / 4),
             root_ca_crl_urls,
             services,
         };
@@ -165,7 +168,7 @@ impl Pcs {
             }
             let answer = inner.fetch_from_any(item).await.map(Arc::new);
             let mut recent = inner.recent.lock().unwrap_or_else(PoisonError::into_inner);
-            recent.retain(|_, (at, _)| at.elapsed() < MAX_RETRY_AFTER);
+            recent.retain(|_, (at, answer)| inner.is_recent(*at, answer));
             recent.insert(item, (Instant::now(), answer.clone()));
             answer
         });
@@ -180,12 +183,12 @@ impl Inner {
     fn recent(&self, item: Item) -> Option<Answer> {
         let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         let (at, answer) = recent.get(&item)?;
-        let reuse = match answer {
-            Ok(_) => ANSWER_REUSE,
-            Err(FetchError::Status { retry_after: Some(wait), .. }) => *wait,
-            Err(_) => FAILURE_BACK_OFF,
-        };
-        (at.elapsed() < reuse).then(|| answer.clone())
+        self.is_recent(*at, answer).then(|| answer.clone())
+    }
+
+    fn is_recent(&self, at: Instant, answer: &Answer) -> bool {
+        let reuse = answer.as_ref().map_or_else(FetchError::retry_after, |_| self.reuse);
+        at.elapsed() < reuse
     }
 
     async fn fetch_from_any(&self, item: Item) -> Result<Fetched, FetchError> {

@@ -10,7 +10,7 @@ use axum::http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHE
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use api::{ApiVersionError, AttestationType, ErrorBody, ErrorCode, RequestError, UnknownAttestationType};
-use evidence::verdict::Rejection;
+use evidence::verdict::{Rejection, Verdict};
 use evidence::{BindingError, ParseError, VerifyError};
 
 use super::access_token::AccessTokenError;
@@ -36,6 +36,8 @@ pub(super) struct Failure {
     code: ErrorCode,
     /// For the log only.
     detail: Option<String>,
+    /// Id of the check that the evidence failed.
+    failed_check: Option<&'static str>,
     /// For the client.
     message: String,
     retry_after_secs: Option<u64>,
@@ -47,11 +49,12 @@ pub(super) struct Failure {
 pub(super) struct LoggedFailure {
     pub(super) code: Option<&'static str>,
     pub(super) detail: Option<String>,
+    pub(super) failed_check: Option<&'static str>,
 }
 
 impl Failure {
     fn new(status: StatusCode, code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, detail: None, message: message.into(), retry_after_secs: None, status }
+        Self { code, detail: None, failed_check: None, message: message.into(), retry_after_secs: None, status }
     }
 
     fn bad_request(code: ErrorCode, message: impl Into<String>) -> Self {
@@ -70,6 +73,11 @@ impl Failure {
 
     fn try_later(status: StatusCode, code: ErrorCode, message: impl Into<String>, after_secs: u64) -> Self {
         Self { retry_after_secs: Some(after_secs.max(1)), ..Self::new(status, code, message) }
+    }
+
+    /// Names the check that ended the verdict.
+    fn at(self, verdict: &Verdict) -> Self {
+        Self { failed_check: verdict.first_failure().map(|check| check.id), ..self }
     }
 
     pub(super) fn not_found() -> Self {
@@ -134,7 +142,7 @@ impl IntoResponse for Failure {
             _ => {}
         }
         headers.remove(ALLOW);
-        let logged = LoggedFailure { code: Some(body.code()), detail: self.detail };
+        let logged = LoggedFailure { code: Some(body.code()), detail: self.detail, failed_check: self.failed_check };
         let mut response = (self.status, headers, body.to_json()).into_response();
         response.extensions_mut().insert(logged);
         response
@@ -199,18 +207,18 @@ impl From<ParseError> for Failure {
 
 impl From<Rejection<VerifyError>> for Failure {
     fn from(rejection: Rejection<VerifyError>) -> Self {
-        let error = rejection.error;
+        let error = &rejection.error;
         let lead = match error {
             VerifyError::EndorsementsValidity { .. } => COLLATERAL,
             _ => QUOTE_INVALID,
         };
-        Self::invalid(format!("{lead}: {error}"))
+        Self::invalid(format!("{lead}: {error}")).at(&rejection.verdict)
     }
 }
 
 impl From<Rejection<BindingError>> for Failure {
     fn from(rejection: Rejection<BindingError>) -> Self {
-        Self::invalid(format!("{QUOTE_INVALID}: {}", rejection.error))
+        Self::invalid(format!("{QUOTE_INVALID}: {}", rejection.error)).at(&rejection.verdict)
     }
 }
 
@@ -251,7 +259,9 @@ impl From<SettingsError> for Failure {
 impl From<AppraisalError> for Failure {
     fn from(error: AppraisalError) -> Self {
         match error {
-            AppraisalError::Baseline(rejection) => Self::invalid(format!("{BASELINE}: {}", rejection.error)),
+            AppraisalError::Baseline(rejection) => {
+                Self::invalid(format!("{BASELINE}: {}", rejection.error)).at(&rejection.verdict)
+            }
             AppraisalError::Denied { denial, .. } => {
                 let rule = denial.rule().map(|rule| format!(" ({rule})")).unwrap_or_default();
                 let message = format!("{POLICY}{denial}]{rule}");

@@ -60,6 +60,7 @@ impl Front {
             path,
             status = response.status().as_u16(),
             error_code = failure.code,
+            failed_check = failure.failed_check,
             detail = failure.detail,
             duration_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
             "request"

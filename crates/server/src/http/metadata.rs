@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::HeaderValue;
+use axum::http::{HeaderValue, StatusCode};
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use token::metadata::Metadata;
@@ -60,6 +60,11 @@ pub(super) async fn certs(State(app): State<Arc<App>>) -> Response {
 /// `GET /.well-known/openid-configuration`.
 pub(super) async fn openid_configuration(State(app): State<Arc<App>>) -> Response {
     json(app.documents.openid_configuration.clone())
+}
+
+/// `OPTIONS` of both; a browser's preflight is answered before it gets here.
+pub(super) async fn options() -> StatusCode {
+    StatusCode::NO_CONTENT
 }
 
 pub(super) fn json(body: impl Into<Bytes>) -> Response {

@@ -8,7 +8,7 @@ mod authority;
 mod signing;
 
 pub(crate) use authority::{Authority, names};
-pub(crate) use signing::signer;
+pub(crate) use signing::{has_signer, signer};
 
 use rcgen::{KeyPair, PublicKeyData};
 use x509_cert::der::{DecodePem, Encode};

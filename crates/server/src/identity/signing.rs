@@ -21,10 +21,7 @@ const KEY_LABEL: &str = "PRIVATE KEY";
 /// `CN=<provider URI>`, serial 1, valid 2019-05-01 to 2050-12-31, CA:FALSE, with both key identifiers.
 /// Relying parties take the key from it and check nothing else of it.
 pub(crate) fn signer(dir: &DataDir, algorithm: SigningAlgorithm, uri: &str) -> Result<Signer, IdentityError> {
-    let (key_file, certificate_file) = match algorithm {
-        SigningAlgorithm::Es256 => ("signing-key-es256.pem", "signing-certificate-es256.pem"),
-        SigningAlgorithm::Rs256 => ("signing-key-rs256.pem", "signing-certificate-rs256.pem"),
-    };
+    let (key_file, certificate_file) = files(algorithm);
     let invalid = || IdentityError::Invalid {
         file: key_file,
         expected: "a PKCS #8 private key in PEM",
@@ -63,6 +60,19 @@ pub(crate) fn signer(dir: &DataDir, algorithm: SigningAlgorithm, uri: &str) -> R
         }
     };
     Ok(Signer::new(key, vec![certificate])?)
+}
+
+/// Whether the data directory has a key for `algorithm`.
+pub(crate) fn has_signer(dir: &DataDir, algorithm: SigningAlgorithm) -> Result<bool, IdentityError> {
+    Ok(dir.read(files(algorithm).0)?.is_some())
+}
+
+/// Key and certificate.
+fn files(algorithm: SigningAlgorithm) -> (&'static str, &'static str) {
+    match algorithm {
+        SigningAlgorithm::Es256 => ("signing-key-es256.pem", "signing-certificate-es256.pem"),
+        SigningAlgorithm::Rs256 => ("signing-key-rs256.pem", "signing-certificate-rs256.pem"),
+    }
 }
 
 fn certificate_params(key: &KeyPair, uri: &str) -> CertificateParams {

@@ -63,3 +63,21 @@ async fn the_key_outlives_a_restart_and_the_certificate_follows_the_uri() {
     assert_eq!(first["keys"][0]["kid"], third["keys"][0]["kid"]);
     assert_ne!(first["keys"][0]["x5c"], third["keys"][0]["x5c"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_former_key_stays_published_after_the_current_one() {
+    let mut config = config("former_key", &forge(b"").mint());
+    let mut published = Vec::new();
+    for algorithm in [TokenAlgorithm::Rs256, TokenAlgorithm::Es256] {
+        config.provider.token_algorithm = algorithm;
+        let service = Service::start(config.clone()).await;
+        let keys = service.get("/certs").await.json()["keys"].as_array().unwrap().clone();
+        published.push(keys.iter().map(|key| key["kid"].clone()).collect::<Vec<_>>());
+        let metadata = service.get("/.well-known/openid-configuration").await.json();
+        assert_eq!(metadata["id_token_signing_alg_values_supported"][0], keys[0]["alg"]);
+        service.server.stop().await;
+    }
+    assert_eq!(published[0].len(), 1);
+    assert_eq!(published[1].len(), 2);
+    assert_eq!(published[1][1], published[0][0]);
+}
