@@ -52,8 +52,7 @@ pub(crate) struct DataDir {
 impl DataDir {
     /// Creates the directory if it is not there, readable by its owner only, and locks it.
     pub(crate) fn open(path: &Path) -> Result<Self, DataDirError> {
-        let io_error = |source| DataDirError::Io { path: path.to_owned(), source };
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(io_error)?;
+        create(path)?;
         let lock_path = path.join("lock");
         let lock = OpenOptions::new()
             .create(true)
@@ -128,6 +127,12 @@ impl DataDir {
         };
         write().map_err(|source| DataDirError::Io { path: path.clone(), source })
     }
+}
+
+/// Creates a data directory if it is not there, for its owner only.
+pub(crate) fn create(path: &Path) -> Result<(), DataDirError> {
+    let created = fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+    created.map_err(|source| DataDirError::Io { path: path.to_owned(), source })
 }
 
 /// Reads a file of at most `max_bytes`.

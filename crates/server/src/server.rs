@@ -112,7 +112,8 @@ impl Server {
             header_timeout: seconds(config.limits.header_timeout_secs),
         };
         let tls = tls_acceptor(authority)?;
-        let serving = tokio::spawn(listener::serve(listener, tls, front, limits, until_stopped(stopped.clone())));
+        let serving =
+            tokio::spawn(listener::serve(listener, tls, front, limits, until_stopped(stopped.clone())));
         let refreshing = tokio::spawn(app.endorsements.clone().refresh_until(until_stopped(stopped)));
         tracing::info!(%uri, listen = %local_addr, "ready");
         Ok(Self { app, ca_pem: data_dir.file(CA_FILE), data_dir, local_addr, refreshing, serving, stop })
@@ -238,7 +239,11 @@ pub(crate) fn trust_anchors(config: &TrustAnchorsConfig) -> Result<TrustAnchors,
     let pck: Vec<&[u8]> = pck.iter().map(Vec::as_slice).collect();
     let tcb_signing: Vec<&[u8]> = tcb_signing.iter().map(Vec::as_slice).collect();
     TrustAnchors::with_roots(&pck, &tcb_signing).map_err(|error| {
-        ConfigError::invalid("trust_anchors", error, "give files with one self-signed root certificate in PEM each")
+        ConfigError::invalid(
+            "trust_anchors",
+            error,
+            "give files with one self-signed root certificate in PEM each",
+        )
     })
 }
 

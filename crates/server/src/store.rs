@@ -96,7 +96,11 @@ impl Store {
         let version = transaction.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0));
         let version = usize::try_from(version.map_err(failed)?).unwrap_or(usize::MAX);
         let Some(pending) = MIGRATIONS.get(version..) else {
-            return Err(StoreError::TooNew { path: path.to_owned(), found: version, known: MIGRATIONS.len() });
+            return Err(StoreError::TooNew {
+                path: path.to_owned(),
+                found: version,
+                known: MIGRATIONS.len(),
+            });
         };
         for migration in pending {
             transaction.execute_batch(migration).map_err(failed)?;
@@ -114,7 +118,9 @@ impl Store {
     pub fn endorsement(&self, item: &str) -> Result<Option<StoredEndorsement>, StoreError> {
         self.with(|connection| {
             connection
-                .prepare_cached("SELECT body, issuer_chain, source, fetched_at FROM endorsement WHERE item = ?1")?
+                .prepare_cached(
+                    "SELECT body, issuer_chain, source, fetched_at FROM endorsement WHERE item = ?1",
+                )?
                 .query_row([item], stored)
                 .optional()
         })
@@ -227,7 +233,9 @@ mod tests {
         };
         {
             let store = Store::open(&path).unwrap();
-            store.save_endorsement("a", &StoredEndorsement { body: b"older".to_vec(), ..saved.clone() }).unwrap();
+            store
+                .save_endorsement("a", &StoredEndorsement { body: b"older".to_vec(), ..saved.clone() })
+                .unwrap();
             store.save_endorsement("a", &saved).unwrap();
             store.raise_watermark("a", 17, NOW).unwrap();
             store.raise_watermark("a", 16, NOW).unwrap();

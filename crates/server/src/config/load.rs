@@ -129,7 +129,8 @@ fn one_line(text: &str) -> String {
 fn read_file(path: &Path) -> Result<Table, ConfigError> {
     let text = std::fs::read_to_string(path)
         .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
-    let syntax = |error: toml::de::Error| ConfigError::Syntax { path: path.to_owned(), message: error.to_string() };
+    let syntax =
+        |error: toml::de::Error| ConfigError::Syntax { path: path.to_owned(), message: error.to_string() };
     // Once for the messages, which point at lines; the table is for merging.
     toml::from_str::<Config>(&text).map_err(syntax)?;
     let mut table: Table = toml::from_str(&text).map_err(syntax)?;

@@ -380,7 +380,8 @@ fn uri_path(uri: &str) -> &str {
 
 fn validate_uri(uri: &str) -> Result<(), ConfigError> {
     const KEY: &str = "provider.uri";
-    let fix = "use `https://`, a host, and nothing after an optional path, such as `https://attest.example:8443`";
+    let fix =
+        "use `https://`, a host, and nothing after an optional path, such as `https://attest.example:8443`";
     let parsed = reqwest::Url::parse(uri).map_err(|_| ConfigError::invalid(KEY, uri, fix))?;
     let plain = parsed.query().is_none()
         && parsed.fragment().is_none()
@@ -407,7 +408,9 @@ fn at_least_one(key: &str, value: u32) -> Result<(), ConfigError> {
     Ok(())
 }
 
-fn optional_time<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<OffsetDateTime>, D::Error> {
+fn optional_time<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<OffsetDateTime>, D::Error> {
     let Some(text) = Option::<String>::deserialize(deserializer)? else { return Ok(None) };
     parse_time("danger_appraise_at", &text).map(Some).map_err(serde::de::Error::custom)
 }

@@ -88,7 +88,10 @@ fn every_default_in_the_example_is_the_default() {
 
 #[test]
 fn flags_override_the_environment_and_that_the_file() {
-    let path = file("order", "listen = \"127.0.0.1:1\"\n[limits]\nqueue = 1\nconcurrency = 1\n[log]\nlevel = \"warn\"\n");
+    let path = file(
+        "order",
+        "listen = \"127.0.0.1:1\"\n[limits]\nqueue = 1\nconcurrency = 1\n[log]\nlevel = \"warn\"\n",
+    );
     let config = Sources::new()
         .file(Some(path))
         .environment(environment(&[

@@ -14,7 +14,9 @@ pub enum EndorsementsUnavailable {
     #[error("the endorsements could not be loaded")]
     Abandoned,
     /// Nothing is kept for the platform, and there is no service to ask.
-    #[error("no endorsements for {id} are at hand ({missing}), and no provisioning certification service is configured")]
+    #[error(
+        "no endorsements for {id} are at hand ({missing}), and no provisioning certification service is configured"
+    )]
     Missing {
         /// The platform.
         id: EndorsementsId,

@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 
 use super::pcs::{FetchError, Fetched, Pcs};
 use super::{EndorsementsUnavailable, Item, Key};
-use crate::config::ConfigError;
+use crate::config::{ConfigError, EndorsementsConfig, seconds};
 use crate::data_dir::read_bounded;
 use crate::store::{Store, StoreError, StoredEndorsement};
 
@@ -23,7 +23,7 @@ const MAX_FILES: usize = 10_000;
 const MAX_DEPTH: usize = 8;
 
 /// The sources, and what is needed to verify what they give.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Loader {
     pub(super) anchors: Arc<TrustAnchors>,
     pub(super) offline: Arc<Collection>,
@@ -58,6 +58,31 @@ enum Local {
 }
 
 impl Loader {
+    pub(super) fn new(
+        config: &EndorsementsConfig,
+        anchors: Arc<TrustAnchors>,
+        store: Arc<Store>,
+        replaying: bool,
+    ) -> Result<Self, ConfigError> {
+        Ok(Self {
+            anchors,
+            offline: collection(&config.offline)?,
+            pcs: Pcs::new(config)?,
+            refresh_interval: seconds(config.refresh_interval_secs),
+            replaying,
+            store,
+        })
+    }
+
+    /// What the database has for the platform, verified.
+    pub(super) fn kept_now(&self, key: Key, now: OffsetDateTime) -> Result<Loaded, EndorsementsUnavailable> {
+        let Some(candidate) = self.kept(&key, &[], now)? else {
+            let missing = "the database has not all of them".to_owned();
+            return Err(EndorsementsUnavailable::Missing { id: key.0, missing });
+        };
+        Ok(Loaded { age: candidate.age, endorsements: self.verified(key, candidate, now)? })
+    }
+
     /// From any source, in their order.
     pub(super) async fn load(
         &self,
@@ -185,7 +210,7 @@ impl Loader {
     }
 
     /// Verifies what was just fetched, and keeps it.
-    fn accept(
+    pub(super) fn accept(
         &self,
         key: Key,
         items: &[(Item, Arc<Fetched>); 4],
@@ -277,19 +302,6 @@ impl Loader {
     }
 }
 
-impl Clone for Loader {
-    fn clone(&self) -> Self {
-        Self {
-            anchors: Arc::clone(&self.anchors),
-            offline: Arc::clone(&self.offline),
-            pcs: self.pcs.clone(),
-            refresh_interval: self.refresh_interval,
-            replaying: self.replaying,
-            store: Arc::clone(&self.store),
-        }
-    }
-}
-
 impl EndorsementsUnavailable {
     /// Whether what was found is genuine but not valid at the time of appraisal.
     pub(crate) fn is_validity(&self) -> bool {
@@ -300,15 +312,13 @@ impl EndorsementsUnavailable {
 /// Reads every file below `paths`, whatever of the known formats it has. In a directory, files of other
 /// formats are passed over; a file that is named must be of one.
 pub(super) fn collection(paths: &[PathBuf]) -> Result<Arc<Collection>, ConfigError> {
-    let invalid = |path: &Path, fix: String| {
-        ConfigError::invalid("endorsements.offline", path.display(), fix)
-    };
+    let invalid =
+        |path: &Path, fix: String| ConfigError::invalid("endorsements.offline", path.display(), fix);
     let mut collection = Collection::default();
     for path in paths {
         let mut files = Vec::new();
         let is_directory = path.is_dir();
-        walk(path, 0, &mut files)
-            .map_err(|error| invalid(path, format!("it cannot be read: {error}")))?;
+        walk(path, 0, &mut files).map_err(|error| invalid(path, format!("it cannot be read: {error}")))?;
         let mut items = 0_usize;
         for file in files {
             let bytes = read_bounded(&file, MAX_FILE_BYTES)

@@ -12,6 +12,7 @@
 
 mod error;
 mod item;
+mod keeper;
 mod load;
 mod pcs;
 
@@ -29,10 +30,10 @@ use crate::store::Store;
 
 pub use error::EndorsementsUnavailable;
 pub use item::Item;
+pub use keeper::{ItemStatus, Keeper, KeeperError, PlatformStatus, Summary};
 pub use pcs::FetchError;
 
 use load::{Loaded, Loader};
-use pcs::Pcs;
 
 /// A request for a newer evaluation data number than the standard one is passed on to the service only if it
 /// is at most this much newer: draft policies can ask for any number, and Intel publishes one ahead.
@@ -95,21 +96,12 @@ impl EndorsementService {
         store: Arc<Store>,
         replaying: bool,
     ) -> Result<Self, ConfigError> {
-        let refresh_interval = seconds(config.refresh_interval_secs);
-        let loader = Loader {
-            anchors,
-            offline: load::collection(&config.offline)?,
-            pcs: Pcs::new(config)?,
-            refresh_interval,
-            replaying,
-            store,
-        };
         let inner = Inner {
             failed: Mutex::default(),
             flights: SingleFlight::default(),
             kept: RwLock::default(),
-            loader,
-            refresh_interval,
+            loader: Loader::new(config, anchors, store, replaying)?,
+            refresh_interval: seconds(config.refresh_interval_secs),
         };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -140,7 +132,12 @@ impl EndorsementService {
         }
     }
 
-    async fn ensure(&self, key: Key, pck_crl_issuer_chain: &impl Fn() -> Vec<u8>, now: OffsetDateTime) -> Outcome {
+    async fn ensure(
+        &self,
+        key: Key,
+        pck_crl_issuer_chain: &impl Fn() -> Vec<u8>,
+        now: OffsetDateTime,
+    ) -> Outcome {
         if let Some(kept) = self.inner.valid(&key, now) {
             return Ok(kept);
         }
@@ -234,7 +231,8 @@ impl Inner {
                 let endorsements = Arc::new(endorsements);
                 let wait = refresh_after(self.refresh_interval, age, endorsements.expires().at - now);
                 let due = Instant::now() + wait;
-                let kept = Kept { due, endorsements: Arc::clone(&endorsements), failures: 0, pck_crl_issuer_chain };
+                let kept =
+                    Kept { due, endorsements: Arc::clone(&endorsements), failures: 0, pck_crl_issuer_chain };
                 self.kept.write().unwrap_or_else(PoisonError::into_inner).insert(key, kept);
                 Ok(endorsements)
             }
@@ -274,37 +272,6 @@ fn jittered(duration: Duration) -> Duration {
     duration.mul_f64(0.9 + 0.2 * f64::from(random) / 255.0)
 }
 
-/// One row of [`status`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ItemStatus {
-    /// The item's name.
-    pub item: String,
-    /// Where it came from.
-    pub source: String,
-    /// When.
-    pub fetched_at: OffsetDateTime,
-    /// Length of its body.
-    pub size_bytes: usize,
-    /// The highest number seen of it.
-    pub highest_number: Option<u64>,
-}
-
-/// What the database keeps. Nothing of it is verified here; that happens whenever it is used.
-///
-/// # Errors
-/// [`crate::store::StoreError`].
-pub fn status(store: &Store) -> Result<Vec<ItemStatus>, crate::store::StoreError> {
-    store
-        .endorsements()?
-        .into_iter()
-        .map(|(item, stored)| {
-            let highest_number = store.watermark(&item)?;
-            let (source, fetched_at, size_bytes) = (stored.source, stored.fetched_at, stored.body.len());
-            Ok(ItemStatus { item, source, fetched_at, size_bytes, highest_number })
-        })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -312,7 +279,8 @@ mod tests {
     #[test]
     fn the_refresh_comes_before_the_end() {
         let hours = |hours: u64| Duration::from_secs(hours * 3600);
-        let within = |wait: Duration, about: Duration| wait >= about.mul_f64(0.89) && wait <= about.mul_f64(1.11);
+        let within =
+            |wait: Duration, about: Duration| wait >= about.mul_f64(0.89) && wait <= about.mul_f64(1.11);
         assert!(within(refresh_after(hours(24), hours(0), time::Duration::days(30)), hours(24)));
         assert!(within(refresh_after(hours(24), hours(20), time::Duration::days(30)), hours(4)));
         assert!(within(refresh_after(hours(24), hours(0), time::Duration::hours(10)), hours(5)));

@@ -142,7 +142,11 @@ impl Pcs {
             }
         }
         let client = builder.build().map_err(|error| {
-            ConfigError::invalid("endorsements.pcs_urls", error, "the HTTP client cannot be made; see the reason")
+            ConfigError::invalid(
+                "endorsements.pcs_urls",
+                error,
+                "the HTTP client cannot be made; see the reason",
+            )
         })?;
         let inner = Inner {
             client,

@@ -28,7 +28,9 @@ struct Issuer {
 /// Why a caller is not let in. The caller must act, or the operator where no issuer is configured.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum AccessTokenError {
-    #[error("this service accepts no access tokens: its operator must configure `provider.access_token_issuers`")]
+    #[error(
+        "this service accepts no access tokens: its operator must configure `provider.access_token_issuers`"
+    )]
     NoIssuer,
     #[error("this operation needs an access token: send the header `Authorization: Bearer <token>`")]
     Missing,
@@ -50,10 +52,12 @@ impl AccessTokens {
             let max_bytes = u64::try_from(token::jwk::MAX_JWKS_BYTES).unwrap_or(u64::MAX);
             let text = read_bounded(&issuer.jwks_file, max_bytes)
                 .map_err(|error| invalid(format!("it cannot be read: {error}")))?;
-            let keys = Jwks::parse(&text)
-                .map_err(|error| invalid(format!("give a JSON Web Key Set: {error}")))?;
+            let keys =
+                Jwks::parse(&text).map_err(|error| invalid(format!("give a JSON Web Key Set: {error}")))?;
             if keys.keys().is_empty() {
-                return Err(invalid("it has no key that can be used; give RSA or P-256 signature keys".to_owned()));
+                return Err(invalid(
+                    "it has no key that can be used; give RSA or P-256 signature keys".to_owned(),
+                ));
             }
             issuers.push(Issuer { audience: issuer.audience.clone(), issuer: issuer.issuer.clone(), keys });
         }

@@ -19,7 +19,11 @@ pub(super) enum BodyError {
     TooSlow { timeout: Duration },
 }
 
-pub(super) async fn read(request: Request<Body>, max_bytes: usize, timeout: Duration) -> Result<Bytes, BodyError> {
+pub(super) async fn read(
+    request: Request<Body>,
+    max_bytes: usize,
+    timeout: Duration,
+) -> Result<Bytes, BodyError> {
     let (parts, body) = request.into_parts();
     let reading = async {
         if declared_length(&parts.headers).is_some_and(|length| length > max_bytes) {

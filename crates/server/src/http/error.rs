@@ -5,11 +5,11 @@
 //! Codes and core phrases are those of Azure Attestation, which people and tools search for; the reasons
 //! after them are ours.
 
+use api::{ApiVersionError, AttestationType, ErrorBody, ErrorCode, RequestError, UnknownAttestationType};
 use appraisal::{AppraisalError, SettingsError};
 use axum::http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use api::{ApiVersionError, AttestationType, ErrorBody, ErrorCode, RequestError, UnknownAttestationType};
 use evidence::verdict::{Rejection, Verdict};
 use evidence::{BindingError, ParseError, VerifyError};
 
@@ -21,8 +21,7 @@ use crate::endorsements::EndorsementsUnavailable;
 /// The documented beginnings of what is said about quotes.
 const QUOTE_INVALID: &str = "The specified quote was invalid";
 const COLLATERAL: &str = "The specified quote was invalid due to an error in the quote collateral";
-const PCK_CACHE: &str =
-    "The specified quote was invalid because the TCBInfo or QEID provided by the PCK Cache Service was invalid";
+const PCK_CACHE: &str = "The specified quote was invalid because the TCBInfo or QEID provided by the PCK Cache Service was invalid";
 const BASELINE: &str = "The specified quote was invalid because the device on which the quote was generated \
                         does not meet the Azure baseline requirements";
 const POLICY: &str = "Policy Evaluation Error has occurred Msg:[Policy Engine Exception: ";
@@ -54,7 +53,14 @@ pub(super) struct LoggedFailure {
 
 impl Failure {
     fn new(status: StatusCode, code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, detail: None, failed_check: None, message: message.into(), retry_after_secs: None, status }
+        Self {
+            code,
+            detail: None,
+            failed_check: None,
+            message: message.into(),
+            retry_after_secs: None,
+            status,
+        }
     }
 
     fn bad_request(code: ErrorCode, message: impl Into<String>) -> Self {
@@ -142,7 +148,8 @@ impl IntoResponse for Failure {
             _ => {}
         }
         headers.remove(ALLOW);
-        let logged = LoggedFailure { code: Some(body.code()), detail: self.detail, failed_check: self.failed_check };
+        let logged =
+            LoggedFailure { code: Some(body.code()), detail: self.detail, failed_check: self.failed_check };
         let mut response = (self.status, headers, body.to_json()).into_response();
         response.extensions_mut().insert(logged);
         response

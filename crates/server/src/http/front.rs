@@ -111,9 +111,10 @@ fn canonical(uri: &Uri, prefix: Option<&str>) -> Option<Uri> {
     let path = uri.path().to_ascii_lowercase();
     let path = match prefix {
         Some(_) if path.starts_with("/healthz/") => path.as_str(),
-        Some(prefix) => {
-            path.strip_prefix('/')?.strip_prefix(prefix).filter(|rest| rest.starts_with('/') || rest.is_empty())?
-        }
+        Some(prefix) => path
+            .strip_prefix('/')?
+            .strip_prefix(prefix)
+            .filter(|rest| rest.starts_with('/') || rest.is_empty())?,
         None => path.as_str(),
     };
     let path_and_query = match uri.query() {

@@ -70,7 +70,9 @@ pub(crate) async fn serve(
     }
     drop(listener);
     if tokio::time::timeout(limits.grace, graceful.shutdown()).await.is_err() {
-        tracing::warn!("requests still in work were cut off; raise `limits.shutdown_timeout_secs` to wait longer");
+        tracing::warn!(
+            "requests still in work were cut off; raise `limits.shutdown_timeout_secs` to wait longer"
+        );
     }
 }
 

@@ -18,7 +18,10 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .allow_methods([Method::GET])
         .allow_headers(AllowHeaders::mirror_request());
     let public = Router::new()
-        .route("/.well-known/openid-configuration", get(metadata::openid_configuration).options(metadata::options))
+        .route(
+            "/.well-known/openid-configuration",
+            get(metadata::openid_configuration).options(metadata::options),
+        )
         .route("/certs", get(metadata::certs).options(metadata::options))
         .layer(any_origin);
     Router::new()

@@ -22,7 +22,9 @@ pub enum IdentityError {
     #[error(transparent)]
     DataDir(#[from] DataDirError),
     /// A file does not hold what it should.
-    #[error("`{file}` in the data directory is not {expected}; restore it, or remove {remove} to have new ones made")]
+    #[error(
+        "`{file}` in the data directory is not {expected}; restore it, or remove {remove} to have new ones made"
+    )]
     Invalid {
         /// Name of the file.
         file: &'static str,

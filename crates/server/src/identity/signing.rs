@@ -5,8 +5,8 @@ use rcgen::{CertificateParams, IsCa, KeyPair, PublicKeyData, SerialNumber};
 use rustls::pki_types::PrivatePkcs8KeyDer;
 use time::macros::datetime;
 use token::Signer;
-use x509_cert::der::pem::{LineEnding, decode_vec, encode_string};
 use x509_cert::der::Encode;
+use x509_cert::der::pem::{LineEnding, decode_vec, encode_string};
 
 use super::authority::{certificate_error, common_name};
 use super::{IdentityError, certificate_for};
@@ -54,7 +54,8 @@ pub(crate) fn signer(dir: &DataDir, algorithm: SigningAlgorithm, uri: &str) -> R
     let certificate = match kept {
         Some(der) => der,
         None => {
-            let certificate = certificate_params(&pair, uri).self_signed(&pair).map_err(certificate_error(uri))?;
+            let certificate =
+                certificate_params(&pair, uri).self_signed(&pair).map_err(certificate_error(uri))?;
             dir.write(certificate_file, certificate.pem().as_bytes())?;
             certificate.der().to_vec()
         }

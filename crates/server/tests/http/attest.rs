@@ -31,7 +31,10 @@ async fn a_quote_becomes_a_token_of_the_configured_issuer() {
     assert_eq!(claims["x-ms-sgx-tcbidentifier"], "azuredefault");
     assert_eq!(claims["x-ms-policy-hash"], "ViVGS4BYl70X8eUrgryHg0TtbEk9WtIc6DtTBEFxaWc");
     assert_eq!(claims["x-ms-sgx-collateral"]["quotehash"], hex::encode(crypto::sha256(&minted.quote)));
-    assert!(claims["iat"].as_i64().unwrap() >= before && claims["exp"].as_i64() == Some(claims["iat"].as_i64().unwrap() + 28_800));
+    assert!(
+        claims["iat"].as_i64().unwrap() >= before
+            && claims["exp"].as_i64() == Some(claims["iat"].as_i64().unwrap() + 28_800)
+    );
 
     let keys = token::Jwks::parse(service.get("/certs").await.body.as_bytes()).unwrap();
     let text = answer.json()["token"].as_str().unwrap().to_owned();
@@ -92,7 +95,9 @@ async fn every_api_version_from_2020_on() {
             service.post(&format!("{path}?API-Version={version}"), body.clone()).await.claims();
         }
     }
-    for query in ["?api-version=2019-01-01", "?api-version=", "", "?api-version=2020-10-01&api-version=2020-10-01"] {
+    for query in
+        ["?api-version=2019-01-01", "?api-version=", "", "?api-version=2020-10-01&api-version=2020-10-01"]
+    {
         let message = service.post(&format!("/attest/SgxEnclave{query}"), body.clone()).await;
         assert!(message.refusal(400, "UnsupportedApiVersion").contains("api-version"));
     }
@@ -121,7 +126,10 @@ async fn bad_bodies_are_told_what_is_wrong() {
         (with_runtime(json!("AAAA")), "runtimeData"),
         (with_runtime(json!({ "data": "AAAA", "dataType": "XML" })), "XML"),
         (with_runtime(json!({ "data": b64(b"not json"), "dataType": "JSON" })), "JSON"),
-        (with_runtime(json!({ "data": b64(b"something else") })), "runtime data is not the first half of the report data"),
+        (
+            with_runtime(json!({ "data": b64(b"something else") })),
+            "runtime data is not the first half of the report data",
+        ),
         (json!({ "quote": quote, "initTimeData": { "data": "AAAA" } }).to_string(), "init-time data"),
     ] {
         let message = service.post(&path, body.clone()).await.refusal(400, "InvalidParameter");
@@ -168,17 +176,23 @@ async fn evidence_that_is_not_genuine() {
 async fn a_draft_policy_decides_and_its_token_is_unsigned() {
     let minted = forge(b"").mint();
     let service = Service::offline("attest_draft", &minted).await;
-    let with_draft = |policy: &str| json!({ "quote": b64(&minted.quote), "draftPolicyForAttestation": policy });
-    let policy = "version=1.0; authorizationrules{=> permit();}; issuancerules{=> issue(type=\"x\", value=7);};";
+    let with_draft =
+        |policy: &str| json!({ "quote": b64(&minted.quote), "draftPolicyForAttestation": policy });
+    let policy =
+        "version=1.0; authorizationrules{=> permit();}; issuancerules{=> issue(type=\"x\", value=7);};";
     let answer = service.attest(&with_draft(policy)).await;
     let token = answer.json()["token"].as_str().unwrap().to_owned();
     assert!(token.ends_with('.'), "{token}");
     assert_eq!(part(&token, 0)["alg"], "none");
     assert_eq!(answer.claims()["x"], 7);
 
-    let denying = "version=1.0; authorizationrules{[type==\"x-ms-sgx-is-debuggable\", value==false] => deny();};";
+    let denying =
+        "version=1.0; authorizationrules{[type==\"x-ms-sgx-is-debuggable\", value==false] => deny();};";
     let message = service.attest(&with_draft(denying)).await.refusal(400, "PolicyEvaluationError");
-    assert!(message.contains("Msg:[Policy Engine Exception: A Deny claim was issued, authorization failed.]"), "{message}");
+    assert!(
+        message.contains("Msg:[Policy Engine Exception: A Deny claim was issued, authorization failed.]"),
+        "{message}"
+    );
     let message = service.attest(&with_draft("version=1.0; authorizationrules{};")).await;
     let message = message.refusal(400, "PolicyEvaluationError");
     assert!(message.contains("No Permit claim was issued in the authorizationrules section"), "{message}");
@@ -203,7 +217,10 @@ async fn the_baseline_decides_about_the_tcb() {
     let mut config = offline_config("attest_baseline", &minted);
     let service = Service::start(config.clone()).await;
     let message = service.attest_quote(&minted).await.refusal(400, "InvalidParameter");
-    assert!(message.contains("does not meet the Azure baseline requirements") && message.contains("`OutOfDate`"), "{message}");
+    assert!(
+        message.contains("does not meet the Azure baseline requirements") && message.contains("`OutOfDate`"),
+        "{message}"
+    );
     service.server.stop().await;
 
     config.provider.baseline.accept_tcb_status = vec!["OutOfDate".parse().unwrap()];
@@ -235,7 +252,10 @@ async fn the_policys_tcb_identifier_changes_the_verdict() {
     }
     for identifier in ["18", "1000", "4294967295"] {
         let message = service.attest(&draft(identifier)).await.refusal(400, "InvalidParameter");
-        assert!(message.contains("baseline") && message.contains(identifier) && message.contains("17"), "{message}");
+        assert!(
+            message.contains("baseline") && message.contains(identifier) && message.contains("17"),
+            "{message}"
+        );
     }
     service.attest(&draft("newest")).await.refusal(400, "PolicyEvaluationError");
     service.server.stop().await;
@@ -254,7 +274,10 @@ async fn old_evidence_can_be_replayed_and_its_token_is_of_now() {
     let mut config = offline_config("attest_replay", &minted);
     let service = Service::start(config.clone()).await;
     let message = service.attest_quote(&minted).await.refusal(400, "InvalidParameter");
-    assert!(message.contains("due to an error in the quote collateral") && message.contains("not valid at"), "{message}");
+    assert!(
+        message.contains("due to an error in the quote collateral") && message.contains("not valid at"),
+        "{message}"
+    );
     service.server.stop().await;
 
     config.danger_appraise_at = Some(then);

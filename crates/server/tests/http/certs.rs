@@ -9,7 +9,8 @@ use server::config::TokenAlgorithm;
 async fn keys_are_published_to_anyone_in_the_recorded_order() {
     let service = Service::start(config("certs", &forge(b"").mint())).await;
     for path in ["/certs", "/CERTS", "/certs?api-version=2020-10-01", "/certs?api-version=nonsense"] {
-        let answer = send(service.client.get(service.url(path)).header("authorization", "Bearer rubbish")).await;
+        let answer =
+            send(service.client.get(service.url(path)).header("authorization", "Bearer rubbish")).await;
         assert_eq!(answer.status, 200);
         assert_eq!(answer.headers["content-type"], "application/json; charset=utf-8");
         assert_eq!(answer.headers["x-ms-maa-service-version"], env!("CARGO_PKG_VERSION"));
@@ -55,7 +56,10 @@ async fn the_key_outlives_a_restart_and_the_certificate_follows_the_uri() {
         config.provider.uri = Some(uri.to_owned());
         let service = Service::start(config.clone()).await;
         let url = format!("https://{}/certs", service.server.local_addr());
-        seen.push((send(service.client.get(url)).await.json(), std::fs::read(service.server.ca_pem()).unwrap()));
+        seen.push((
+            send(service.client.get(url)).await.json(),
+            std::fs::read(service.server.ca_pem()).unwrap(),
+        ));
         service.server.stop().await;
     }
     let [(first, ca), (second, ca_2), (third, ca_3)] = seen.as_slice() else { panic!() };

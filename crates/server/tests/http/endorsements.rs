@@ -79,11 +79,14 @@ async fn an_outage_is_survived_until_the_endorsements_expire() {
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert!(pcs.count() > fetched, "a refresh was tried before the end");
     service.attest_quote(&minted).await.claims();
-    tokio::time::sleep((next_update - OffsetDateTime::now_utc() + time::Duration::seconds(1)).unsigned_abs()).await;
+    tokio::time::sleep((next_update - OffsetDateTime::now_utc() + time::Duration::seconds(1)).unsigned_abs())
+        .await;
     let answer = service.attest_quote(&minted).await;
     let message = answer.refusal(503, "ServiceUnavailable");
     assert!(answer.headers["retry-after"].to_str().unwrap().parse::<u32>().unwrap() >= 1);
-    for word in ["due to an error in the quote collateral", "TCB info", "503", &next_update.date().to_string()] {
+    for word in
+        ["due to an error in the quote collateral", "TCB info", "503", &next_update.date().to_string()]
+    {
         assert!(message.contains(word), "{word}: {message}");
     }
     // The end of the outage is noticed.

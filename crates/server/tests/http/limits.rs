@@ -30,7 +30,8 @@ async fn connect(service: &Service) -> TlsStream<TcpStream> {
 async fn read_to_end(stream: &mut TlsStream<TcpStream>) -> String {
     let mut answer = Vec::new();
     // The end without a TLS closure is an end all the same.
-    let _ = tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut answer)).await.expect("an end");
+    let _ =
+        tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut answer)).await.expect("an end");
     String::from_utf8_lossy(&answer).into_owned()
 }
 
@@ -46,9 +47,15 @@ async fn a_body_of_20_mb() {
     let message = service.post(&format!("/attest/SgxEnclave?{VERSION}"), body.clone()).await;
     assert!(message.refusal(413, "PayloadTooLarge").contains("5242880"));
     // Of a length that is not declared.
-    let chunks = body.into_bytes().chunks(64 * 1024).map(|chunk| Ok::<_, std::io::Error>(chunk.to_vec())).collect::<Vec<_>>();
+    let chunks = body
+        .into_bytes()
+        .chunks(64 * 1024)
+        .map(|chunk| Ok::<_, std::io::Error>(chunk.to_vec()))
+        .collect::<Vec<_>>();
     let mut stream = connect(&service).await;
-    let head = format!("POST /attest/SgxEnclave?{VERSION} HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n");
+    let head = format!(
+        "POST /attest/SgxEnclave?{VERSION} HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
+    );
     stream.write_all(head.as_bytes()).await.unwrap();
     for chunk in chunks.into_iter().map(Result::unwrap) {
         let framed = [format!("{:x}\r\n", chunk.len()).as_bytes(), &chunk, b"\r\n"].concat();
@@ -71,7 +78,8 @@ async fn slow_heads_and_bodies_are_cut() {
     slow_head.write_all(b"POST /attest/SgxEnclave HTTP/1.1\r\nhost: x\r\n").await.unwrap();
     let mut idle = connect(&service).await;
     let mut slow_body = connect(&service).await;
-    let head = format!("POST /attest/SgxEnclave?{VERSION} HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{{");
+    let head =
+        format!("POST /attest/SgxEnclave?{VERSION} HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{{");
     slow_body.write_all(head.as_bytes()).await.unwrap();
     let (head, idle, body) =
         tokio::join!(read_to_end(&mut slow_head), read_to_end(&mut idle), read_to_end(&mut slow_body));

@@ -44,7 +44,8 @@ async fn one_event_a_request_and_nothing_secret() {
         "draftPolicyForAttestation": "version=1.0; authorizationrules{=> permit();}; // canary-of-the-policy",
     });
     let path = format!("/attest/SgxEnclave?{VERSION}&x=canary-of-the-query");
-    let request = service.client.post(service.url(&path)).header("authorization", "Bearer canary-of-the-credential");
+    let request =
+        service.client.post(service.url(&path)).header("authorization", "Bearer canary-of-the-credential");
     let answer = send(request.header("x-ms-client-request-id", "7-7").body(body.to_string())).await;
     let signed = service.attest(&json!({ "quote": quote })).await;
     service.post(&path, r#"{"quote":"canary-of-the-body"}"#).await.refusal(400, "InvalidParameter");
@@ -54,7 +55,8 @@ async fn one_event_a_request_and_nothing_secret() {
 
     let log = String::from_utf8(captured.0.lock().unwrap().clone()).unwrap();
     let events: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let of_request: Vec<_> = events.iter().filter(|event| event["request_id"] == request_id.as_str()).collect();
+    let of_request: Vec<_> =
+        events.iter().filter(|event| event["request_id"] == request_id.as_str()).collect();
     let [event] = of_request.as_slice() else { panic!("{of_request:?}") };
     assert_eq!(event["message"], "request");
     assert_eq!(event["method"], "POST");
@@ -66,12 +68,15 @@ async fn one_event_a_request_and_nothing_secret() {
 
     let ours = |line: &&str| line.contains("\"target\":\"server");
     let log: String = log.lines().filter(ours).collect();
-    let keys = ["ca-key.pem", "signing-key-rs256.pem"].map(|name| std::fs::read_to_string(data_dir.join(name)).unwrap());
+    let keys = ["ca-key.pem", "signing-key-rs256.pem"]
+        .map(|name| std::fs::read_to_string(data_dir.join(name)).unwrap());
     let parts: Vec<_> = token.split('.').collect();
     for secret in ["canary", &quote[200..280], parts[1], parts[2], &b64(runtime)] {
         assert!(!log.contains(secret), "{secret}");
     }
-    for line in keys.iter().flat_map(|key| key.lines()).filter(|line| line.len() > 20 && !line.starts_with("---")) {
+    for line in
+        keys.iter().flat_map(|key| key.lines()).filter(|line| line.len() > 20 && !line.starts_with("---"))
+    {
         assert!(!log.contains(line), "a private key");
     }
 }

@@ -1,5 +1,13 @@
 //! The service over its real HTTPS front door, with evidence forged under a throw-away root that only the
 //! configuration of the test names. Modules mirror the URL paths.
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "helpers of tests fail a test where they fail"
+)]
 
 mod support;
 
