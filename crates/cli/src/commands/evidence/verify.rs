@@ -6,7 +6,7 @@ use clap::Args;
 use evidence::dcap::formats::Collection;
 use evidence::dcap::{Endorsements, TcbStatus, TcbVerdict};
 use evidence::sgx::{BoundReport, Quote};
-use evidence::verdict::{CheckValue, Explain, Outcome, Verdict};
+use evidence::verdict::{Check, CheckValue, Explain, Outcome, Verdict, rules};
 use evidence::{TrustAnchors, VerifyError};
 use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
@@ -203,9 +203,11 @@ impl Answer {
         Self { reason: Some(reason), tcb_status: None, tcb: None, claims: Map::new(), verdict }
     }
 
-    /// The file is not of its kind, so that no check of the evidence was made.
+    /// The file is not of its kind, so there is no quote to check.
     fn unreadable(error: &str) -> Self {
-        Self::not_genuine(format!("parse error: {error}"), Verdict::new())
+        let mut verdict = Verdict::new();
+        verdict.push(Check::failed(rules::QUOTE_STRUCTURE, "an ECDSA quote version 3", error.to_owned()));
+        Self::not_genuine(format!("parse error: {error}"), verdict)
     }
 
     fn document(&self, accepted: Option<bool>) -> Value {
