@@ -197,7 +197,7 @@ async fn a_service_that_misbehaves() {
         (Mood::Status(404, None), 400, "404"),
         (Mood::Hangs, 503, "took too long"),
         (Mood::Web, 503, "issuer-chain header is missing"),
-        (Mood::HalfBody, 503, "answered something else"),
+        (Mood::HalfBody, 400, "PCK Cache Service was invalid"),
     ]
     .into_iter()
     .enumerate()
