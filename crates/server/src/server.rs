@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use appraisal::Issuer;
+use axum::body::Body;
+use axum::http::{Request, Response};
 use crypto::SigningAlgorithm;
 use evidence::TrustAnchors;
 use policy::{Diagnostics, Policy};
@@ -67,12 +69,13 @@ pub enum StartError {
     Signals(std::io::Error),
 }
 
-/// A service that answers. Dropping it stops it at once; [`Server::stop`] lets requests finish.
+/// A service that answers. Dropping it stops it too, but nobody waits then for requests in work.
 #[derive(Debug)]
 pub struct Server {
     app: Arc<App>,
     ca_pem: PathBuf,
     data_dir: DataDir,
+    front: Arc<Front>,
     local_addr: SocketAddr,
     refreshing: JoinHandle<()>,
     serving: JoinHandle<()>,
@@ -112,11 +115,25 @@ impl Server {
             header_timeout: seconds(config.limits.header_timeout_secs),
         };
         let tls = tls_acceptor(authority)?;
-        let serving =
-            tokio::spawn(listener::serve(listener, tls, front, limits, until_stopped(stopped.clone())));
+        let serving = tokio::spawn(listener::serve(
+            listener,
+            tls,
+            Arc::clone(&front),
+            limits,
+            until_stopped(stopped.clone()),
+        ));
         let refreshing = tokio::spawn(app.endorsements.clone().refresh_until(until_stopped(stopped)));
         tracing::info!(%uri, listen = %local_addr, "ready");
-        Ok(Self { app, ca_pem: data_dir.file(CA_FILE), data_dir, local_addr, refreshing, serving, stop })
+        Ok(Self {
+            app,
+            ca_pem: data_dir.file(CA_FILE),
+            data_dir,
+            front,
+            local_addr,
+            refreshing,
+            serving,
+            stop,
+        })
     }
 
     /// The provider's URI: issuer of its tokens and base of its endpoints.
@@ -135,6 +152,11 @@ impl Server {
     #[must_use]
     pub fn ca_pem(&self) -> &Path {
         &self.ca_pem
+    }
+
+    /// Answers a request as if it had come over the wire, for measurements that leave the wire out.
+    pub async fn answer(&self, request: Request<Body>) -> Response<Body> {
+        self.front.answer(request, self.local_addr).await
     }
 
     /// Stops accepting, lets requests in work finish, and releases the data directory.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use evidence::TrustAnchors;
-use evidence::dcap::formats::Collection;
+use evidence::dcap::formats::{self, Collection};
 use evidence::dcap::{EndorsementError, Endorsements, RawEndorsements};
 use time::OffsetDateTime;
 
@@ -217,6 +217,7 @@ impl Loader {
         chain: &[u8],
         now: OffsetDateTime,
     ) -> Result<Loaded, EndorsementsUnavailable> {
+        let items = &items.each_ref().map(|(item, fetched)| (*item, self.newer_of(*item, fetched, now)));
         let [(_, tcb_info), (_, qe_identity), (_, root_ca_crl), (_, pck_crl)] = items;
         let raw = RawEndorsements {
             tcb_info: tcb_info.body.clone(),
@@ -244,6 +245,22 @@ impl Loader {
             }
         }
         Ok(Loaded { age: Duration::ZERO, endorsements })
+    }
+
+    /// The item fetched, or the one kept if that has a higher number and is valid: two servers behind one
+    /// address need not be equally fresh, and what was fetched for one platform serves the others.
+    fn newer_of(&self, item: Item, fetched: &Arc<Fetched>, now: OffsetDateTime) -> Arc<Fetched> {
+        let sort = |body: &[u8]| formats::Item::new(body.to_vec(), None).ok();
+        let newer = || {
+            let kept = self.store.endorsement(&item.to_string()).ok()??;
+            let (kept_item, fetched_item) = (sort(&kept.body)?, sort(&fetched.body)?);
+            let is_newer = kept_item.kind == fetched_item.kind
+                && kept_item.unverified_number > fetched_item.unverified_number
+                && kept_item.unverified_validity.contains(now);
+            let StoredEndorsement { body, issuer_chain, source, .. } = kept;
+            is_newer.then(|| Arc::new(Fetched { body, issuer_chain, source }))
+        };
+        newer().unwrap_or_else(|| Arc::clone(fetched))
     }
 
     /// Verifies a candidate, which must also be for this platform and number, and no older than what was

@@ -179,9 +179,14 @@ impl EndorsementService {
 
     async fn refresh_due(&self, now: OffsetDateTime) {
         let due: Vec<(Key, Kept)> = {
-            let kept = self.inner.kept.read().unwrap_or_else(PoisonError::into_inner);
-            let due = kept.iter().filter(|(_, kept)| kept.due <= Instant::now());
-            due.map(|(key, kept)| (*key, kept.clone())).collect()
+            let mut kept = self.inner.kept.write().unwrap_or_else(PoisonError::into_inner);
+            // Numbers that drafts asked for are not worth fetching again until one asks again.
+            kept.retain(|(_, number), kept| number.is_none() || now <= kept.endorsements.expires().at);
+            let is_due = |key: &Key, kept: &Kept| key.1.is_none() && kept.due <= Instant::now();
+            kept.iter()
+                .filter(|(key, kept)| is_due(key, kept))
+                .map(|(key, kept)| (*key, kept.clone()))
+                .collect()
         };
         for (key, kept) in due {
             let chain = kept.pck_crl_issuer_chain.clone();

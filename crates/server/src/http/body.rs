@@ -50,3 +50,36 @@ async fn discard(body: Body) {
     let mut body = Limited::new(body, MAX_DISCARDED_BYTES);
     while let Some(Ok(_)) = body.frame().await {}
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A body that ends with an error, as one does whose connection was cut.
+    struct Cut;
+
+    impl hyper::body::Body for Cut {
+        type Data = Bytes;
+        type Error = std::io::Error;
+
+        fn poll_frame(
+            self: std::pin::Pin<&mut Self>,
+            _: &mut std::task::Context<'_>,
+        ) -> std::task::Poll<Option<Result<hyper::body::Frame<Bytes>, std::io::Error>>> {
+            std::task::Poll::Ready(Some(Err(std::io::ErrorKind::ConnectionReset.into())))
+        }
+    }
+
+    #[tokio::test]
+    async fn bodies_that_are_none() {
+        let second = Duration::from_secs(1);
+        let cut = Request::post("/").body(Body::new(Cut)).unwrap();
+        assert_eq!(read(cut, 10, second).await, Err(BodyError::Broken));
+        let long = Request::post("/").body(Body::from("12345678901")).unwrap();
+        assert_eq!(read(long, 10, second).await, Err(BodyError::TooLong { max_bytes: 10 }));
+        let declared = Request::post("/").header(CONTENT_LENGTH, "11").body(Body::empty()).unwrap();
+        assert_eq!(read(declared, 10, second).await, Err(BodyError::TooLong { max_bytes: 10 }));
+        let exact = Request::post("/").header(CONTENT_LENGTH, "10").body(Body::from("1234567890")).unwrap();
+        assert_eq!(read(exact, 10, second).await, Ok(Bytes::from_static(b"1234567890")));
+    }
+}

@@ -210,6 +210,13 @@ mod tests {
     }
 
     #[test]
+    fn a_name_that_no_certificate_can_have_is_reported() {
+        let dir = DataDir::open(&scratch("authority_name")).unwrap();
+        let error = Authority::open(&dir, &["attest.\u{e9}xample".to_owned()], NOW).unwrap_err();
+        assert!(matches!(error, IdentityError::Certificate { .. }), "{error}");
+    }
+
+    #[test]
     fn a_crash_between_key_and_certificate_is_healed() {
         let dir = DataDir::open(&scratch("authority_crash")).unwrap();
         let key = KeyPair::generate().unwrap();

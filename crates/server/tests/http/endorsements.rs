@@ -174,6 +174,57 @@ fn forget(config: &Config, minted: &Minted) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_kept_survives_a_restart_during_an_outage() {
+    let minted = forge(b"").mint();
+    let pcs = Pcs::start(&minted).await;
+    let mut config = pcs.config("endorsements_restart_in_outage", &minted);
+    let service = Service::start(config.clone()).await;
+    service.attest_quote(&minted).await.claims();
+    service.server.stop().await;
+    // Due for a refresh, which the service does not answer.
+    config.endorsements.refresh_interval_secs = 1;
+    tokio::time::sleep(Duration::from_millis(2100)).await;
+    pcs.be(Mood::Status(503, Some(60)));
+    let service = Service::start(config).await;
+    service.attest_quote(&minted).await.claims();
+    assert!(pcs.count() > 4, "a refresh was tried first");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_that_is_behind_the_one_kept_does_not_harm() {
+    let mut forge = forge(b"");
+    x509::put(&mut forge.root_crl.extensions, Extension::crl_number(7));
+    let newer = forge.mint();
+    x509::put(&mut forge.root_crl.extensions, Extension::crl_number(6));
+    let behind = forge.mint();
+    let pcs = Pcs::start(&newer).await;
+    let mut config = pcs.config("endorsements_behind", &newer);
+    config.endorsements.refresh_interval_secs = 1;
+    let service = Service::start(config.clone()).await;
+    service.attest_quote(&newer).await.claims();
+    pcs.give(&behind);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    service.attest_quote(&newer).await.claims();
+    let store = store(&config);
+    assert_eq!(store.watermark("root-ca-crl").unwrap(), Some(7));
+    assert_eq!(store.endorsement("root-ca-crl").unwrap().unwrap().body, newer.root_ca_crl);
+    let tcb_info = store.endorsement(&kept_items(&newer)[0]).unwrap().unwrap();
+    assert_eq!(tcb_info.body, behind.tcb_info, "the rest was refreshed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_fails_is_our_failure_and_tells_nothing() {
+    let minted = forge(b"").mint();
+    let pcs = Pcs::start(&minted).await;
+    let config = pcs.config("endorsements_database", &minted);
+    let service = Service::start(config.clone()).await;
+    let database = rusqlite::Connection::open(config.data_dir.join(store::FILE)).unwrap();
+    database.execute_batch("DROP TABLE endorsement").unwrap();
+    let message = service.attest_quote(&minted).await.refusal(500, "InternalServerError");
+    assert!(!message.contains("endorsement") && message.contains("x-ms-request-id"), "{message}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_kept_is_verified_again() {
     let minted = forge(b"").mint();
     let pcs = Pcs::start(&minted).await;

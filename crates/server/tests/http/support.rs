@@ -268,7 +268,8 @@ async fn answer(State(state): State<Arc<Mutex<PcsState>>>, uri: Uri) -> Response
         (_, None) => StatusCode::NOT_FOUND.into_response(),
         (mood, Some(answer)) => {
             let length = answer.body.len();
-            let body = if mood == Mood::HalfBody { answer.body[..length / 4 * 2].to_vec() } else { answer.body };
+            let body =
+                if mood == Mood::HalfBody { answer.body[..length / 4 * 2].to_vec() } else { answer.body };
             let mut builder = Response::builder().header("content-type", answer.content_type);
             if let Some((name, value)) = answer.issuer_chain {
                 builder = builder.header(name, value);
