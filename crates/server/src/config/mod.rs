@@ -11,6 +11,7 @@ mod load;
 mod schema;
 #[cfg(test)]
 mod tests;
+mod validate;
 
 pub use error::ConfigError;
 pub use load::Sources;

@@ -8,7 +8,8 @@ use evidence::dcap::formats::ItemKind;
 use evidence::dcap::{EndorsementsId, Expiry, RawEndorsements};
 use time::OffsetDateTime;
 
-use super::load::{Loaded, Loader, collection};
+use super::files::collection;
+use super::load::{Loaded, Loader};
 use super::pcs::Fetched;
 use super::{EndorsementsUnavailable, Item};
 use crate::config::{Config, ConfigError};

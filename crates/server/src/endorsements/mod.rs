@@ -11,6 +11,7 @@
 //! of each item are kept, and older data are refused afterwards, wherever they come from.
 
 mod error;
+mod files;
 mod item;
 mod keeper;
 mod load;
