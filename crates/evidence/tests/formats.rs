@@ -65,11 +65,9 @@ fn check_items(path: &str, kind: &str, count: usize, collection: &Collection, ex
         "tcbinfo" | "tcb-with-chain-json" => {
             check(find(|kind| matches!(kind, ItemKind::TcbInfo { .. })), expected)
         }
-        "qeidentity" | "qeidentity-with-chain-json" => {
-            // One directory names the identity of the verification enclave so.
-            if expected["id"] != "QVE" {
-                check(find(|kind| matches!(kind, ItemKind::QeIdentity(_))), expected);
-            }
+        // One file of that kind is the identity of the verification enclave.
+        "qeidentity" | "qeidentity-with-chain-json" if expected["id"] != "QVE" => {
+            check(find(|kind| matches!(kind, ItemKind::QeIdentity(_))), expected);
         }
         "pck-crl" => check(find(|kind| matches!(kind, ItemKind::PckCrl(_))), expected),
         "root-ca-crl" => check(find(|kind| matches!(kind, ItemKind::RootCaCrl)), expected),
@@ -103,7 +101,9 @@ fn a_set_under_another_root_verifies_with_that_root_only() {
     }
     let id = EndorsementsId { tee: Tee::Sgx, fmspc: [0, 0x70, 0x7f, 0, 0, 0], ca: PckCa::Processor };
     let now = datetime!(2020-01-01 00:00 UTC);
-    // The PCK CRL's chain comes from the collection, too.
+    let missing = collection.select(&id, None, now).unwrap_err();
+    assert_eq!(missing.items, ["issuer chain of the PCK CRL"]);
+    // That chain comes from the collection, too.
     collection.add(&vectors.read(&format!("{dir}/pckSignChain.pem"))).unwrap();
     let raw = collection.select(&id, None, now).unwrap();
     let root = vectors.read(&format!("{dir}/trustedRootCaCert.pem"));

@@ -68,6 +68,8 @@ fn check_fields(path: &str, quote: &Quote<'_>, expected: &Value) {
     }
     assert_eq!(quote.unverified_certificates().len(), 3, "{path}");
     assert_eq!(quote.unverified_certificates()[0].serial, pck["serial"].as_str().unwrap(), "{path}");
+    let platform = quote.unverified_certificates()[0].pck_extension.clone().unwrap();
+    assert_eq!(hex::encode(platform.fmspc), pck["fmspc"].as_str().unwrap(), "{path}");
     if UNORDERED.contains(&path) {
         let error = quote.pck_chain().unwrap_err().error;
         let field = "common name";

@@ -69,7 +69,7 @@ pub struct CollateralDigests {
 ///
 /// Only [`Endorsements::verify`] makes them; this does not compile:
 ///
-/// ```compile_fail
+/// ```compile_fail,E0451
 /// fn forged(rest: evidence::dcap::Endorsements, id: evidence::dcap::EndorsementsId) {
 ///     let _ = evidence::dcap::Endorsements { id, ..rest };
 /// }

@@ -133,7 +133,10 @@ impl Item {
         let kind = match PckCa::from_common_name(&crl.issuer_common_name) {
             Some(ca) => ItemKind::PckCrl(ca),
             None if crl.issuer_common_name.contains("SGX Root CA") => ItemKind::RootCaCrl,
-            None => return Err(FormatError::CrlIssuer { name: crl.issuer_common_name }),
+            None => {
+                let name = crl.issuer_common_name.chars().filter(|character| !character.is_control());
+                return Err(FormatError::CrlIssuer { name: name.collect() });
+            }
         };
         Ok(Self {
             kind,
@@ -280,7 +283,10 @@ impl Collection {
         if qe_identity.is_some() && qe_chain.is_none() {
             missing.push("issuer chain of the QE identity");
         }
-        match (tcb_info, qe_identity, root_crl, pck_crl, tcb_chain, qe_chain) {
+        if pck_crl.is_some() && crl_chain.is_none() {
+            missing.push("issuer chain of the PCK CRL");
+        }
+        match (tcb_info, qe_identity, root_crl, pck_crl, tcb_chain, qe_chain, crl_chain) {
             (
                 Some(tcb_info),
                 Some(qe_identity),
@@ -288,6 +294,7 @@ impl Collection {
                 Some(pck_crl),
                 Some(tcb_info_issuer_chain),
                 Some(qe_identity_issuer_chain),
+                Some(pck_crl_issuer_chain),
             ) => Ok(RawEndorsements {
                 tcb_info: tcb_info.body.clone(),
                 tcb_info_issuer_chain,
@@ -295,7 +302,7 @@ impl Collection {
                 qe_identity_issuer_chain,
                 root_ca_crl: root_crl.body.clone(),
                 pck_crl: pck_crl.body.clone(),
-                pck_crl_issuer_chain: crl_chain.unwrap_or_default(),
+                pck_crl_issuer_chain,
             }),
             _ => Err(Missing { id: *id, items: missing }),
         }

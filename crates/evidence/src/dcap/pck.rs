@@ -140,7 +140,7 @@ impl PckIssuer {
 ///
 /// Only [`PckChain::verify`] makes one; this does not compile:
 ///
-/// ```compile_fail
+/// ```compile_fail,E0451
 /// fn forged(pem: Box<[u8]>, rest: evidence::dcap::VerifiedPck) -> evidence::dcap::VerifiedPck {
 ///     evidence::dcap::VerifiedPck { pem, ..rest }
 /// }
@@ -240,6 +240,8 @@ pub struct CertificateSummary {
     pub validity: Validity,
     /// SHA-256 of its DER.
     pub fingerprint: [u8; 32],
+    /// What a PCK certificate says of its platform.
+    pub pck_extension: Option<PckExtension>,
 }
 
 impl CertificateSummary {
@@ -255,13 +257,19 @@ impl CertificateSummary {
     fn new(certificate: &Certificate, role: CertificateRole) -> Self {
         Self {
             role,
-            subject: certificate.subject_text.clone(),
-            issuer: certificate.issuer_text.clone(),
+            subject: printable(&certificate.subject_text),
+            issuer: printable(&certificate.issuer_text),
             serial: hex::encode(&certificate.serial),
             validity: certificate.validity,
             fingerprint: sha256(&certificate.der),
+            pck_extension: certificate.sgx_extension.as_deref().and_then(|der| PckExtension::parse(der).ok()),
         }
     }
+}
+
+/// Names come from whoever made the certificate, and end on terminals.
+fn printable(name: &str) -> String {
+    name.chars().map(|character| if character.is_control() { '\u{fffd}' } else { character }).collect()
 }
 
 const CHAIN: [CertificateRole; 3] = [CertificateRole::Pck, CertificateRole::PckCa, CertificateRole::Root];

@@ -205,7 +205,7 @@ impl<'de, const N: usize> Deserialize<'de> for HexArray<N> {
         let text = String::deserialize(deserializer)?;
         let mut bytes = [0; N];
         hex::decode_to_slice(&text, &mut bytes)
-            .map_err(|_| D::Error::custom(format_args!("`{text}` is not {N} bytes in hexadecimal")))?;
+            .map_err(|_| D::Error::custom(format_args!("not {N} bytes in hexadecimal")))?;
         Ok(Self(bytes))
     }
 }
@@ -219,7 +219,7 @@ impl<'de> Deserialize<'de> for Timestamp {
         let text = String::deserialize(deserializer)?;
         OffsetDateTime::parse(&text, &Rfc3339)
             .map(Self)
-            .map_err(|_| D::Error::custom(format_args!("`{text}` is no time")))
+            .map_err(|_| D::Error::custom("no time in RFC 3339 form"))
     }
 }
 

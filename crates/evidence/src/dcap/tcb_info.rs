@@ -235,3 +235,84 @@ impl From<TcbV2> for ([u8; 16], u16) {
         (components, tcb.pcesvn)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn level(components: [u8; 2], pce_svn: u16, status: &str) -> String {
+        let [first, second] = components;
+        let rest = r#",{"svn":0}"#.repeat(14);
+        format!(
+            r#"{{"tcb":{{"sgxtcbcomponents":[{{"svn":{first},"category":"BIOS"}},{{"svn":{second}}}{rest}],
+            "pcesvn":{pce_svn}}},"tcbDate":"2024-03-13T00:00:00Z","tcbStatus":"{status}"}}"#
+        )
+    }
+
+    fn document(levels: &[String], change: (&str, &str)) -> Result<TcbInfo, DocumentError> {
+        let text = format!(
+            r#"{{"id":"SGX","version":3,"issueDate":"2025-01-01T00:00:00Z","nextUpdate":"2025-02-01T00:00:00Z",
+            "fmspc":"00906ED50000","pceId":"0000","tcbType":0,"tcbEvaluationDataNumber":17,"new":[],
+            "tcbLevels":[{}]}}"#,
+            levels.join(",")
+        );
+        assert!(text.contains(change.0));
+        TcbInfo::parse(text.replace(change.0, change.1).as_bytes())
+    }
+
+    #[test]
+    fn the_highest_level_reached_counts_whatever_the_order() {
+        let mut levels = [
+            level([2, 0], 5, "OutOfDate"),
+            level([3, 3], 7, "UpToDate"),
+            level([3, 3], 6, "ConfigurationNeeded"),
+            level([1, 9], 1, "SWHardeningNeeded"),
+        ];
+        for _ in 0..4 {
+            levels.rotate_left(1);
+            let info = document(&levels, ("", "")).unwrap();
+            let status = |first, second, pce_svn| {
+                let mut components = [0; 16];
+                (components[0], components[1]) = (first, second);
+                info.matching_level(&components, pce_svn).map(|level| level.status)
+            };
+            assert_eq!(status(3, 3, 7), Some(TcbStatus::UpToDate));
+            assert_eq!(status(255, 255, u16::MAX), Some(TcbStatus::UpToDate));
+            assert_eq!(status(3, 3, 6), Some(TcbStatus::ConfigurationNeeded));
+            // One component short of the higher ones.
+            assert_eq!(status(3, 2, 7), Some(TcbStatus::OutOfDate));
+            assert_eq!(status(1, 9, 7), Some(TcbStatus::SwHardeningNeeded));
+            assert_eq!(status(1, 8, 7), None);
+            assert_eq!(status(3, 3, 0), None);
+        }
+    }
+
+    #[test]
+    fn what_is_not_as_specified_is_refused() {
+        let levels = [level([1, 1], 1, "UpToDate")];
+        let refused = |from, to| document(&levels, (from, to)).unwrap_err();
+        let member = |member| DocumentError::Member { member };
+        assert_eq!(refused(r#""version":3"#, r#""version":4"#), DocumentError::Version { found: 4 });
+        assert_eq!(refused(r#""SGX""#, r#""SEV""#), member("id"));
+        assert_eq!(refused(r#""id":"SGX","#, ""), member("id"));
+        assert_eq!(refused(r#""SGX""#, r#""TDX""#), member("tdxModule"));
+        assert_eq!(refused(r#""new":[]"#, r#""tdxModule":{}"#), member("tdxModule"));
+        assert_eq!(refused(r#""tcbType":0"#, r#""tcbType":1"#), member("tcbType"));
+        assert_eq!(document(&[], ("", "")).unwrap_err(), member("tcbLevels"));
+        let twice = [level([1, 1], 1, "UpToDate"), level([1, 1], 1, "OutOfDate")];
+        assert_eq!(document(&twice, ("", "")).unwrap_err(), DocumentError::DuplicateLevel);
+        for (from, to) in [
+            (r#""svn":1,"category""#, r#""svn":256,"category""#),
+            (r#""svn":1,"category""#, r#""svn":"1","category""#),
+            (r#",{"svn":0}"#, ""),
+            (r#""pcesvn":1"#, r#""pcesvn":-1"#),
+            ("00906ED50000", "00906ED5000"),
+            ("00906ED50000", "00906ED5000g"),
+            ("2025-02-01T00:00:00Z", "2025-02-30T00:00:00Z"),
+            ("UpToDate", "Uptodate"),
+            (r#""tcbEvaluationDataNumber":17,"#, ""),
+        ] {
+            assert!(matches!(refused(from, to), DocumentError::Json { .. }), "{from} {to}");
+        }
+    }
+}

@@ -11,7 +11,7 @@ use crate::verdict::{Check, Rejection, Verdict, rules};
 ///
 /// Only [`Quote::verify`] makes one; this does not compile:
 ///
-/// ```compile_fail
+/// ```compile_fail,E0451
 /// fn forged(rest: evidence::sgx::VerifiedReport, body: evidence::sgx::ReportBody) {
 ///     let _ = evidence::sgx::VerifiedReport { body, ..rest };
 /// }
@@ -139,7 +139,7 @@ pub(super) fn first_half(bytes: &[u8; 64]) -> [u8; 32] {
 ///
 /// Only [`VerifiedReport::bind`] makes one; this does not compile:
 ///
-/// ```compile_fail
+/// ```compile_fail,E0451
 /// fn forged(report: evidence::sgx::VerifiedReport) -> evidence::sgx::BoundReport {
 ///     evidence::sgx::BoundReport { report, runtime_data: None, init_time_data: None }
 /// }
