@@ -33,6 +33,8 @@ pub(crate) struct App {
     pub(crate) issuer: Issuer,
     pub(crate) limits: LimitsConfig,
     pub(crate) pcks: PckCache,
+    /// For work that may take long; its queue is short, so that it cannot take all places of `admission`.
+    pub(crate) pool: Admission,
     /// The policy of both SGX attestation types.
     pub(crate) sgx_policy: Policy,
     pub(crate) stopping: AtomicBool,

@@ -32,6 +32,9 @@ use crate::store::{self, Store, StoreError};
 /// File of the certificate authority that clients must trust.
 const CA_FILE: &str = "ca.pem";
 
+/// Long work that may wait for each core.
+const POOL_QUEUE_PER_CORE: usize = 16;
+
 /// Largest file of a trust anchor; a certificate has about a KiB.
 const MAX_ANCHOR_BYTES: u64 = 64 * 1024;
 
@@ -218,9 +221,11 @@ fn prepare(config: &Config, uri: &str, local_addr: SocketAddr) -> Result<Prepare
         store,
         config.danger_appraise_at.is_some(),
     )?;
+    let longest_wait = seconds(config.limits.queue_timeout_secs);
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let app = App {
         access_tokens: AccessTokens::load(&config.provider.access_token_issuers)?,
-        admission: Admission::new(&config.limits),
+        admission: Admission::new(config.limits.concurrency, config.limits.queue, longest_wait),
         anchors,
         baseline: config.provider.baseline.baseline(),
         danger_appraise_at: config.danger_appraise_at,
@@ -229,6 +234,7 @@ fn prepare(config: &Config, uri: &str, local_addr: SocketAddr) -> Result<Prepare
         issuer: Issuer::new(uri.to_owned(), signer),
         limits: config.limits.clone(),
         pcks: PckCache::default(),
+        pool: Admission::new(cores, cores.saturating_mul(POOL_QUEUE_PER_CORE), longest_wait),
         sgx_policy: Policy::analyze(policy::defaults::SGX).map_err(StartError::Policy)?,
         stopping: AtomicBool::new(false),
     };

@@ -1,26 +1,24 @@
 //! How many attestations are in work, and how many may wait. What is beyond is told to come back (429),
-//! so that a flood costs the others time and never memory.
+//! so that a flood costs the others time and never memory: a body is read only in a place.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::config::LimitsConfig;
-
-/// The places for attestations. A body is read only in a place, so at most as many bodies as there are
-/// places are held in memory.
+/// A number of places, and of those who may wait for one.
 #[derive(Debug)]
 pub(crate) struct Admission {
-    places: Semaphore,
-    places_and_queue: Semaphore,
+    places: Arc<Semaphore>,
+    places_and_queue: Arc<Semaphore>,
     longest_wait: Duration,
 }
 
 /// A place, given back when dropped.
 #[derive(Debug)]
-pub(crate) struct Place<'a> {
-    _in_work: SemaphorePermit<'a>,
-    _admitted: SemaphorePermit<'a>,
+pub(crate) struct Place {
+    _in_work: OwnedSemaphorePermit,
+    _admitted: OwnedSemaphorePermit,
 }
 
 /// Every place and the queue are taken, or a place did not come free in time.
@@ -28,19 +26,19 @@ pub(crate) struct Place<'a> {
 pub(crate) struct Overloaded;
 
 impl Admission {
-    pub(crate) fn new(limits: &LimitsConfig) -> Self {
+    pub(crate) fn new(places: usize, queue: usize, longest_wait: Duration) -> Self {
         Self {
-            places: Semaphore::new(limits.concurrency),
-            places_and_queue: Semaphore::new(limits.concurrency.saturating_add(limits.queue)),
-            longest_wait: crate::config::seconds(limits.queue_timeout_secs),
+            places: Arc::new(Semaphore::new(places)),
+            places_and_queue: Arc::new(Semaphore::new(places.saturating_add(queue))),
+            longest_wait,
         }
     }
 
     /// Takes a place, waiting for one in the queue if that has room.
-    pub(crate) async fn enter(&self) -> Result<Place<'_>, Overloaded> {
-        let admitted = self.places_and_queue.try_acquire().map_err(|_| Overloaded)?;
-        let in_work = tokio::time::timeout(self.longest_wait, self.places.acquire()).await;
-        match in_work {
+    pub(crate) async fn enter(&self) -> Result<Place, Overloaded> {
+        let admitted = Arc::clone(&self.places_and_queue).try_acquire_owned().map_err(|_| Overloaded)?;
+        let place = Arc::clone(&self.places).acquire_owned();
+        match tokio::time::timeout(self.longest_wait, place).await {
             Ok(Ok(in_work)) => Ok(Place { _in_work: in_work, _admitted: admitted }),
             _ => Err(Overloaded),
         }
@@ -51,13 +49,9 @@ impl Admission {
 mod tests {
     use super::*;
 
-    fn limits(concurrency: usize, queue: usize) -> LimitsConfig {
-        LimitsConfig { concurrency, queue, queue_timeout_secs: 1, ..LimitsConfig::default() }
-    }
-
     #[tokio::test]
     async fn beyond_places_and_queue_is_overload_and_it_recovers() {
-        let admission = Admission::new(&limits(1, 1));
+        let admission = Admission::new(1, 1, Duration::from_millis(200));
         let first = admission.enter().await.unwrap();
         let (second, third) = tokio::join!(admission.enter(), async {
             tokio::task::yield_now().await;
@@ -72,7 +66,7 @@ mod tests {
 
     #[tokio::test]
     async fn waiting_ends() {
-        let admission = Admission::new(&limits(1, 1));
+        let admission = Admission::new(1, 1, Duration::from_millis(200));
         let _held = admission.enter().await.unwrap();
         assert_eq!(admission.enter().await.err(), Some(Overloaded));
     }

@@ -18,6 +18,10 @@ use super::error::Failure;
 use super::metadata::json;
 use crate::app::App;
 
+/// Longest body whose work is certainly short; common requests have some 7 KiB. Longer ones go to the pool,
+/// and so do draft policies, whose evaluation may take a million steps.
+const INLINE_BODY_BYTES: usize = 32 * 1024;
+
 /// `POST /attest/{type}` under every api-version.
 pub(super) async fn attest(
     State(app): State<Arc<App>>,
@@ -31,8 +35,20 @@ pub(super) async fn attest(
     }
     let _place = app.admission.enter().await?;
     let body = body::read(request, app.limits.body_bytes, app.body_timeout()).await?;
-    let attestation = Attestation::parse(attestation_type, &body, version)?;
-    let token = attestation.answer(&app, OffsetDateTime::now_utc()).await?;
+    let now = OffsetDateTime::now_utc();
+    let token = if body.len() > INLINE_BODY_BYTES {
+        let answering = Arc::clone(&app);
+        let parse = move || Attestation::parse(attestation_type, &body, version);
+        pooled(&app, async move { parse()?.answer(&answering, now).await }).await?
+    } else {
+        let attestation = Attestation::parse(attestation_type, &body, version)?;
+        if attestation.draft_policy.is_some() {
+            let answering = Arc::clone(&app);
+            pooled(&app, async move { attestation.answer(&answering, now).await }).await?
+        } else {
+            attestation.answer(&app, now).await?
+        }
+    };
     Ok(json(api::response::token_body(version, token.as_str())))
 }
 
@@ -46,6 +62,21 @@ pub(super) async fn attest_2018(
         return Err(Failure::only_in_2018());
     }
     attest(app, attestation_type, request).await
+}
+
+/// Does work that a stranger can make long, where it does not hold up the work of others.
+async fn pooled(
+    app: &App,
+    work: impl Future<Output = Result<Token, Failure>> + Send + 'static,
+) -> Result<Token, Failure> {
+    let place = app.pool.enter().await?;
+    let runtime = tokio::runtime::Handle::current();
+    let done = tokio::task::spawn_blocking(move || {
+        // Held by the work, which goes on when the caller is gone.
+        let _place = place;
+        runtime.block_on(work)
+    });
+    done.await.unwrap_or_else(|error| Err(Failure::panicked(&error.to_string())))
 }
 
 /// What one request asks: is this evidence genuine, bound to these data, and acceptable?

@@ -125,6 +125,31 @@ async fn overload_is_429_and_recovers() {
     service.attest_quote(&minted).await.claims();
 }
 
+/// Drafts can be made to take long; what has none is answered all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_of_drafts_does_not_stop_the_others() {
+    let minted = Arc::new(forge(b"").mint());
+    let service = Arc::new(Service::start(offline_config("limit_drafts", &minted)).await);
+    service.attest_quote(&minted).await.claims();
+    let rules = "c1:[type==\"x\"] && c2:[type==\"y\"] => issue(type=\"x\", value=c1.value);".repeat(3000);
+    let policy = format!("version=1.0; authorizationrules{{=> permit();}}; issuancerules{{{rules}}};");
+    let body = json!({ "quote": b64(&minted.quote), "draftPolicyForAttestation": policy });
+    let flood: Vec<_> = (0..200)
+        .map(|_| {
+            let (service, body) = (Arc::clone(&service), body.clone());
+            tokio::spawn(async move { service.attest(&body).await.status })
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    service.attest_quote(&minted).await.claims();
+    let mut statuses = Vec::new();
+    for answer in flood {
+        statuses.push(answer.await.unwrap());
+    }
+    assert!(statuses.iter().all(|status| [200, 429].contains(status)), "{statuses:?}");
+    assert!(statuses.contains(&200) && statuses.contains(&429), "{statuses:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stop_lets_requests_finish() {
     let minted = forge(b"").mint();
