@@ -282,6 +282,33 @@ fn jittered(duration: Duration) -> Duration {
 mod tests {
     use super::*;
 
+    #[tokio::test]
+    async fn a_clock_that_jumps_does_no_lasting_harm() {
+        let now = OffsetDateTime::now_utc();
+        let minted = testkit::Forge::new(testkit::intel::Ca::Platform, now).mint();
+        let directory = crate::test_support::scratch("clock");
+        std::fs::create_dir_all(&directory).unwrap();
+        let file = directory.join("endorsements.json");
+        std::fs::write(&file, testkit::formats::dcap_qvl(&minted)).unwrap();
+        let config =
+            EndorsementsConfig { offline: vec![file], pcs_urls: Vec::new(), ..EndorsementsConfig::default() };
+        let store = Arc::new(Store::open(&directory.join("db")).unwrap());
+        let service = EndorsementService::new(&config, Arc::new(minted.anchors()), store, false).unwrap();
+        let ca = evidence::dcap::PckCa::Platform;
+        let id = EndorsementsId { tee: evidence::dcap::Tee::Sgx, fmspc: minted.fmspc, ca };
+        let year = time::Duration::days(365);
+        for (at, usable) in [(now, true), (now + year, false), (now, true)] {
+            let got = service.get(&id, None, Vec::new, at).await;
+            assert_eq!(got.is_ok(), usable, "{at}: {got:?}");
+            if let Err(error) = got {
+                assert!(error.is_validity(), "{error}");
+            }
+        }
+        // What is kept is handed out, and verification of the quote compares its windows with the time.
+        let early = service.get(&id, None, Vec::new, now - year).await.unwrap();
+        assert!(early.validities().iter().any(|(_, validity)| !validity.contains(now - year)));
+    }
+
     #[test]
     fn the_refresh_comes_before_the_end() {
         let hours = |hours: u64| Duration::from_secs(hours * 3600);

@@ -270,6 +270,39 @@ async fn a_service_that_misbehaves() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_next_service_is_asked_where_one_is_down() {
+    let minted = forge(b"").mint();
+    let pcs = Pcs::start(&minted).await;
+    let mut config = pcs.config("endorsements_second_service", &minted);
+    // A base may be written with the path of the API too.
+    let second = format!("{}/sgx/certification/v4/", pcs.url);
+    config.endorsements.pcs_urls = vec!["http://127.0.0.1:1".to_owned(), second];
+    Service::start(config).await.attest_quote(&minted).await.claims();
+    assert_eq!(pcs.count(), 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caching_service_may_have_a_private_certificate() {
+    let minted = forge(b"").mint();
+    // Any HTTPS server will do that knows no platform.
+    let other = Service::start(crate::support::config("endorsements_tls_other", &minted)).await;
+    let mut config = crate::support::config("endorsements_tls", &minted);
+    config.endorsements.pcs_urls = vec![other.server.uri().to_owned()];
+    let service = Service::start(config.clone()).await;
+    let message = service.attest_quote(&minted).await.refusal(503, "ServiceUnavailable");
+    assert!(message.contains("could not be reached") && message.contains("certificate"), "{message}");
+    service.server.stop().await;
+    config.endorsements.pcs_ca_file = Some(other.server.ca_pem().to_owned());
+    let service = Service::start(config.clone()).await;
+    let message = service.attest_quote(&minted).await.refusal(400, "InvalidParameter");
+    assert!(message.contains("knows no SGX platform"), "{message}");
+    service.server.stop().await;
+    config.endorsements.pcs_ca_file = Some("/no/such/file".into());
+    let error = server::Server::start(config).await.unwrap_err().to_string();
+    assert!(error.contains("endorsements.pcs_ca_file") && error.contains("/no/such/file"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_does_not_verify_is_refused_and_not_kept() {
     let minted = forge(b"").mint();
     let pcs = Pcs::start(&forge(b"").mint()).await;

@@ -169,6 +169,29 @@ async fn a_stop_lets_requests_finish() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn odd_requests_are_answered() {
+    let service = Service::start(config("limit_odd", &forge(b"").mint())).await;
+    for (request, status) in [
+        ("GET https://elsewhere.example/servicehealth HTTP/1.1\r\nhost: x\r\n\r\n".to_owned(), "204"),
+        ("GET /servicehealth HTTP/1.0\r\n\r\n".to_owned(), "204"),
+        ("OPTIONS * HTTP/1.1\r\nhost: x\r\n\r\n".to_owned(), "404"),
+        ("CONNECT x:1 HTTP/1.1\r\nhost: x\r\n\r\n".to_owned(), "404"),
+        ("GET //certs HTTP/1.1\r\nhost: x\r\n\r\n".to_owned(), "404"),
+        ("GET /%63erts HTTP/1.1\r\nhost: x\r\n\r\n".to_owned(), "404"),
+        ("GET /attest/../certs HTTP/1.1\r\nhost: x\r\n\r\n".to_owned(), "404"),
+        ("nonsense\r\n\r\n".to_owned(), "400"),
+        (format!("GET / HTTP/1.1\r\nx: {}\r\n\r\n", "a".repeat(128 * 1024)), "431"),
+    ] {
+        let mut stream = connect(&service).await;
+        let _ = stream.write_all(request.as_bytes()).await;
+        let mut answer = vec![0; 1024];
+        let length = stream.read(&mut answer).await.unwrap_or_default();
+        let answer = String::from_utf8_lossy(&answer[..length]);
+        assert_eq!(answer.split(' ').nth(1), Some(status), "{}: {answer}", &request[..20.min(request.len())]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_connection_serves_many_requests() {
     let minted = forge(b"").mint();
     let service = Service::start(offline_config("limit_keep_alive", &minted)).await;
