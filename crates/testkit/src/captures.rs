@@ -1,5 +1,7 @@
 //! Real captured evidence: kept outside this repository, found by `VOUCHSAFE_VECTORS` or beside it.
 
+pub mod sgx;
+
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;

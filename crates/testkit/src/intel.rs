@@ -95,6 +95,20 @@ impl Forge {
         self
     }
 
+    /// Turns TCB info and QE identity into sound ones of TDX.
+    pub fn for_tdx(&mut self) -> &mut Self {
+        const MODULE: &str = concat!(
+            r#""tdxModule":{"mrsigner":""#,
+            "000000000000000000000000000000000000000000000000",
+            "000000000000000000000000000000000000000000000000",
+            r#"","attributes":"0000000000000000","attributesMask":"FFFFFFFFFFFFFFFF"},"tcbType":0"#,
+        );
+        self.tcb_info.id = "TDX".to_owned();
+        self.tcb_info.edits.push((r#""tcbType":0"#.to_owned(), MODULE.to_owned()));
+        self.qe_identity.id = "TD_QE".to_owned();
+        self
+    }
+
     /// Signs everything with the keys the fields name. Signatures are fresh at every call.
     #[must_use]
     pub fn mint(&self) -> Minted {

@@ -47,6 +47,26 @@ fn pem_text(book: &mut Book) {
     chain(book, "chain_swapped", "Profile", "intermediate before leaf", |[leaf, ca, root]| {
         ca + &leaf + &root
     });
+    book.forge(
+        "dcap/chain_root_before_ca",
+        "genuine UpToDate",
+        "as Fortanix's attesters write it",
+        |forge| {
+            let [leaf, ca, root] = blocks(forge);
+            let data = (leaf + &root + &ca).into_bytes();
+            forge.quote.certification = Certification::Other { kind: 5, data };
+        },
+    );
+    book.forge(
+        "dcap/chain_root_before_intermediate",
+        "genuine UpToDate",
+        "leaf, root, intermediate, as the Fortanix SDK writes them",
+        |forge| {
+            let [leaf, ca, root] = blocks(forge);
+            let data = (leaf + &root + &ca).into_bytes();
+            forge.quote.certification = Certification::Other { kind: 5, data };
+        },
+    );
     chain(book, "chain_text_between", "Pem.Boundary", "text between two certificates", |[leaf, ca, root]| {
         leaf + "some text\n" + &ca + &root
     });

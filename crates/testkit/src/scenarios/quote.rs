@@ -189,18 +189,14 @@ fn kept(book: &mut Book) {
         vector.endorsed_at = Some(NOW);
         book.add(&format!("dcap/{name}"), vector);
     }
-    book.forge("dcap/endorsements_of_tdx", "Verify.Tee", "sound TDX endorsements for the same platform", |forge| {
-        let module = concat!(
-            r#""tdxModule":{"mrsigner":""#,
-            "000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000",
-            r#"","attributes":"0000000000000000","attributesMask":"FFFFFFFFFFFFFFFF"},"tcbType":0"#,
-        );
-        forge.tcb_info.edits = vec![
-            (r#""id":"SGX""#.to_owned(), r#""id":"TDX""#.to_owned()),
-            (r#""tcbType":0"#.to_owned(), module.to_owned()),
-        ];
-        forge.qe_identity.edits = vec![(r#""id":"QE""#.to_owned(), r#""id":"TD_QE""#.to_owned())];
-    });
+    book.forge(
+        "dcap/endorsements_of_tdx",
+        "Verify.Tee",
+        "sound TDX endorsements for the same platform",
+        |forge| {
+            forge.for_tdx();
+        },
+    );
 }
 
 fn revocation(book: &mut Book) {
