@@ -22,7 +22,7 @@ pub struct PckChain<'a> {
 }
 
 impl<'a> PckChain<'a> {
-    /// Parses the PEM text of certification data type 5: leaf, intermediate, root. `verdict` holds what
+    /// Parses the PEM text of certification data type 5: leaf first, then the CA and the root. `verdict` holds what
     /// was checked of the quote so far.
     pub(crate) fn parse(pem: &'a [u8], tee: Tee, verdict: Verdict) -> Result<Self, Rejection<VerifyError>> {
         match Self::parse_parts(pem) {
@@ -32,7 +32,7 @@ impl<'a> PckChain<'a> {
     }
 
     fn parse_parts(pem: &[u8]) -> Result<([Certificate; 3], PckExtension, PckCa), VerifyError> {
-        let certificates = x509::parse_chain(pem, CHAIN)?;
+        let certificates = Self::parse_certificates(pem)?;
         let [leaf, intermediate, _] = &certificates;
         let extension = leaf.sgx_extension.as_deref().ok_or(PckExtensionError::Missing { field: "all" })?;
         let extension = PckExtension::parse(extension)?;
@@ -40,6 +40,19 @@ impl<'a> PckChain<'a> {
             .filter(|ca| PckCa::from_common_name(&intermediate.common_name) == Some(*ca))
             .ok_or(x509::ChainError::Profile { role: CertificateRole::PckCa, field: "common name" })?;
         Ok((certificates, extension, ca))
+    }
+
+    /// Intel's chains are leaf, CA, root. Some attesters (Fortanix) write the root before the CA, which
+    /// Intel's library accepts, too; every certificate still has to be of its own profile.
+    fn parse_certificates(pem: &[u8]) -> Result<[Certificate; 3], x509::ChainError> {
+        let certificates = x509::parse_chain(pem, CHAIN);
+        if let Err(x509::ChainError::Profile { .. }) = certificates {
+            let root_before_ca = [CertificateRole::Pck, CertificateRole::Root, CertificateRole::PckCa];
+            if let Ok([leaf, root, ca]) = x509::parse_chain(pem, root_before_ca) {
+                return Ok([leaf, ca, root]);
+            }
+        }
+        certificates
     }
 
     /// What to fetch for verifying this chain. From an unverified certificate: it proves nothing.
@@ -98,6 +111,7 @@ impl<'a> PckChain<'a> {
         verdict.push(Check::passed(rules::PCK_SGX_EXTENSION, "complete", "complete"));
         Ok(VerifiedPck {
             pem: self.pem.into(),
+            issuer_chain_pem: self.issuer_chain_pem(),
             id: self.endorsements_id(),
             extension: self.extension.clone(),
             key: leaf.key.clone(),
@@ -148,6 +162,7 @@ impl PckIssuer {
 #[derive(Debug, Clone)]
 pub struct VerifiedPck {
     pem: Box<[u8]>,
+    issuer_chain_pem: Vec<u8>,
     id: EndorsementsId,
     extension: PckExtension,
     key: P256PublicKey,
@@ -181,9 +196,7 @@ impl VerifiedPck {
     /// Intermediate and root in PEM, as [`PckChain::issuer_chain_pem`].
     #[must_use]
     pub fn issuer_chain_pem(&self) -> Vec<u8> {
-        // The text was parsed strictly before, so it has three blocks.
-        let blocks = pem::decode(&self.pem, CERTIFICATE).unwrap_or_default();
-        pem::encode(blocks.iter().skip(1).map(Vec::as_slice), CERTIFICATE)
+        self.issuer_chain_pem.clone()
     }
 
     pub(crate) fn pem(&self) -> &[u8] {

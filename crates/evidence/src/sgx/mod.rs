@@ -15,6 +15,7 @@ pub use body::{Attributes, ReportBody};
 pub use certification::{CertificationData, PlatformId, QeReportCertification};
 pub use quote::{Header, Quote};
 pub use report::{BoundReport, VerifiedReport};
+pub use verify::AuthenticQuote;
 
 #[cfg(test)]
 mod tests;

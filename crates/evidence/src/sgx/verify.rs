@@ -10,21 +10,28 @@ use crate::dcap::{Endorsements, TcbComponent, TcbStatus, TcbVerdict, Tee};
 use crate::error::{PLATFORM, QUOTING_ENCLAVE, VerifyError};
 use crate::verdict::{Check, Rejection, Verdict, rules};
 
-impl Quote<'_> {
-    /// Verifies the quote with its verified PCK chain and endorsements, in the order of Intel's library:
-    /// 1. `pck` is the chain inside this quote; its certificates are valid at `now`,
-    /// 2. all endorsements are valid at `now`,
-    /// 3. they are for SGX; the root CRL lists no CA of the chain,
-    /// 4. the PCK CRL comes from the PCK certificate's issuer and doesn't list the certificate,
-    /// 5. the TCB info has the FMSPC and PCEID of the PCK certificate,
-    /// 6. the PCK key signed the QE report,
-    /// 7. its report data are SHA-256 of attestation key and QE authentication data,
-    /// 8. the quoting enclave is that of the QE identity,
-    /// 9. the attestation key signed header and report body,
-    /// 10. platform and quoting enclave each match a TCB level that isn't revoked; their status converges.
+impl<'a> Quote<'a> {
+    /// Checks what needs no endorsements, so that nothing has to be fetched for a forged quote:
+    /// 1. `pck` is the chain inside this quote,
+    /// 2. the PCK key signed the QE report,
+    /// 3. its report data are SHA-256 of attestation key and QE authentication data,
+    /// 4. the attestation key signed header and report body.
     ///
-    /// It costs two P-256 verifications and little else. TCB status, its date, advisories and the debug
-    /// flag are facts for baseline and policy, not errors.
+    /// # Errors
+    /// [`VerifyError`], with the checks made up to then.
+    pub fn authenticate<'q>(
+        &'q self,
+        pck: &'q VerifiedPck,
+    ) -> Result<AuthenticQuote<'q>, Rejection<VerifyError>> {
+        let mut verdict = Verdict::with_capacity(MOST_CHECKS);
+        verdict.extend(pck.verdict().checks());
+        match self.check_signatures(pck, &mut verdict) {
+            Ok(()) => Ok(AuthenticQuote { quote: self, pck, verdict }),
+            Err(error) => Err(Rejection::new(error, verdict)),
+        }
+    }
+
+    /// Verifies the quote: [`Quote::authenticate`], then [`AuthenticQuote::verify`].
     ///
     /// # Errors
     /// [`VerifyError`], with the checks made up to then.
@@ -34,32 +41,14 @@ impl Quote<'_> {
         endorsements: &Endorsements,
         now: OffsetDateTime,
     ) -> Result<VerifiedReport, Rejection<VerifyError>> {
-        let mut verdict = Verdict::with_capacity(MOST_CHECKS);
-        verdict.extend(pck.verdict().checks());
-        verdict.extend(endorsements.verdict().checks());
-        match self.verify_steps(pck, endorsements, now, &mut verdict) {
-            Ok(tcb) => Ok(VerifiedReport::new(self, pck, endorsements, tcb, verdict)),
-            Err(error) => Err(Rejection::new(error, verdict)),
-        }
+        self.authenticate(pck)?.verify(endorsements, now)
     }
 
-    fn verify_steps(
-        &self,
-        pck: &VerifiedPck,
-        endorsements: &Endorsements,
-        now: OffsetDateTime,
-        verdict: &mut Verdict,
-    ) -> Result<TcbVerdict, VerifyError> {
+    fn check_signatures(&self, pck: &VerifiedPck, verdict: &mut Verdict) -> Result<(), VerifyError> {
         if self.pck_chain_pem()? != pck.pem() {
             return Err(VerifyError::PckIdentity);
         }
-        verdict.push(pck.check_validity(now)?);
-        verdict.push(endorsements.check_validity(now)?);
-        check_tee(endorsements, verdict)?;
-        check_revocation(pck, endorsements, verdict)?;
-        check_platform(pck, endorsements, verdict)?;
         self.check_qe_report(pck, verdict)?;
-        endorsements.qe_identity().check_report(&self.qe_report, verdict)?;
         crypto::verify_p256_fixed_once(self.attestation_key, self.signed, self.signature)
             .map_err(|_| VerifyError::QuoteSignature)?;
         verdict.push(Check::passed(rules::QUOTE_SIGNATURE, "valid", "valid"));
@@ -67,9 +56,7 @@ impl Quote<'_> {
             // Parsing compared the digest with the report data, which are genuine from here on.
             verdict.push(Check::passed(rules::CUSTOM_CLAIMS_BINDING, "bound", "bound"));
         }
-        let tcb = self.judge_tcb(pck, endorsements, verdict)?;
-        verdict.push(Check::noted(rules::DEBUG, self.body.is_debuggable()));
-        Ok(tcb)
+        Ok(())
     }
 
     fn check_qe_report(&self, pck: &VerifiedPck, verdict: &mut Verdict) -> Result<(), VerifyError> {
@@ -86,39 +73,105 @@ impl Quote<'_> {
         verdict.push(Check::passed(rules::QE_REPORT_BINDING, &expected, &found));
         Ok(())
     }
+}
 
-    /// Matches the TCB levels and converges their status.
-    fn judge_tcb(
-        &self,
-        pck: &VerifiedPck,
+/// A quote signed by its attestation key, which a quoting enclave vouches for, which the platform's PCK
+/// key vouches for. What the platform is worth is for the endorsements to say.
+///
+/// Only [`Quote::authenticate`] makes one; this does not compile:
+///
+/// ```compile_fail,E0451
+/// fn forged<'q>(
+///     quote: &'q evidence::sgx::Quote<'q>,
+///     rest: evidence::sgx::AuthenticQuote<'q>,
+/// ) -> evidence::sgx::AuthenticQuote<'q> {
+///     evidence::sgx::AuthenticQuote { quote, ..rest }
+/// }
+/// ```
+#[derive(Debug)]
+pub struct AuthenticQuote<'q> {
+    quote: &'q Quote<'q>,
+    pck: &'q VerifiedPck,
+    verdict: Verdict,
+}
+
+impl AuthenticQuote<'_> {
+    /// Verifies the quote with endorsements, in the order of Intel's library:
+    /// 1. the certificates of the PCK chain are valid at `now`,
+    /// 2. all endorsements are valid at `now`,
+    /// 3. they are for SGX; the root CRL lists no CA of the chain,
+    /// 4. the PCK CRL comes from the PCK certificate's issuer and doesn't list the certificate,
+    /// 5. the TCB info has the FMSPC and PCEID of the PCK certificate,
+    /// 6. the quoting enclave is that of the QE identity,
+    /// 7. platform and quoting enclave each match a TCB level that isn't revoked; their status converges.
+    ///
+    /// TCB status, its date, advisories and the debug flag are facts for baseline and policy, not errors.
+    ///
+    /// # Errors
+    /// [`VerifyError`], with the checks made up to then.
+    pub fn verify(
+        self,
         endorsements: &Endorsements,
-        verdict: &mut Verdict,
-    ) -> Result<TcbVerdict, VerifyError> {
-        let extension = pck.extension();
-        let platform = endorsements.tcb_info().matching_level(&extension.components, extension.pce_svn);
-        let platform = accept_level(platform, PLATFORM)?;
-        verdict.push(Check::passed(rules::TCB_PLATFORM, "a level not revoked", platform.status.as_str()));
-        let qe = endorsements.qe_identity().matching_level(self.qe_report.isv_svn);
-        let qe = accept_level(qe, QUOTING_ENCLAVE)?;
-        verdict.push(Check::passed(rules::TCB_QE, "a level not revoked", qe.status.as_str()));
-
-        let tcb = TcbVerdict {
-            status: platform.status.converge(qe.status),
-            advisory_ids: platform.advisory_ids.iter().chain(&qe.advisory_ids).cloned().collect(),
-            tcb_date: min(platform.tcb_date, qe.tcb_date),
-            issued_at: endorsements.issued_at(),
-            expires_at: endorsements.expires().at,
-            evaluation_data_number: endorsements.tcb_evaluation_data_number(),
-            fmspc: endorsements.id().fmspc,
-            platform: platform.clone(),
-            qe: qe.clone(),
-        };
-        verdict.push(Check::noted(rules::TCB_STATUS, tcb.status.as_str()));
-        verdict.push(Check::noted(rules::TCB_DATE, tcb.tcb_date));
-        verdict.push(Check::noted(rules::TCB_ADVISORIES, tcb.advisory_ids.as_slice()));
-        verdict.push(Check::noted(rules::TCB_EVALUATION_DATA_NUMBER, tcb.evaluation_data_number));
-        Ok(tcb)
+        now: OffsetDateTime,
+    ) -> Result<VerifiedReport, Rejection<VerifyError>> {
+        let mut verdict = self.verdict;
+        verdict.extend(endorsements.verdict().checks());
+        match judge(self.quote, self.pck, endorsements, now, &mut verdict) {
+            Ok(tcb) => Ok(VerifiedReport::new(self.quote, self.pck, endorsements, tcb, verdict)),
+            Err(error) => Err(Rejection::new(error, verdict)),
+        }
     }
+}
+
+fn judge(
+    quote: &Quote<'_>,
+    pck: &VerifiedPck,
+    endorsements: &Endorsements,
+    now: OffsetDateTime,
+    verdict: &mut Verdict,
+) -> Result<TcbVerdict, VerifyError> {
+    verdict.push(pck.check_validity(now)?);
+    verdict.push(endorsements.check_validity(now)?);
+    check_tee(endorsements, verdict)?;
+    check_revocation(pck, endorsements, verdict)?;
+    check_platform(pck, endorsements, verdict)?;
+    endorsements.qe_identity().check_report(&quote.qe_report, verdict)?;
+    let tcb = judge_tcb(quote, pck, endorsements, verdict)?;
+    verdict.push(Check::noted(rules::DEBUG, quote.body.is_debuggable()));
+    Ok(tcb)
+}
+
+/// Matches the TCB levels and converges their status.
+fn judge_tcb(
+    quote: &Quote<'_>,
+    pck: &VerifiedPck,
+    endorsements: &Endorsements,
+    verdict: &mut Verdict,
+) -> Result<TcbVerdict, VerifyError> {
+    let extension = pck.extension();
+    let platform = endorsements.tcb_info().matching_level(&extension.components, extension.pce_svn);
+    let platform = accept_level(platform, PLATFORM)?;
+    verdict.push(Check::passed(rules::TCB_PLATFORM, "a level not revoked", platform.status.as_str()));
+    let qe = endorsements.qe_identity().matching_level(quote.qe_report.isv_svn);
+    let qe = accept_level(qe, QUOTING_ENCLAVE)?;
+    verdict.push(Check::passed(rules::TCB_QE, "a level not revoked", qe.status.as_str()));
+
+    let tcb = TcbVerdict {
+        status: platform.status.converge(qe.status),
+        advisory_ids: platform.advisory_ids.iter().chain(&qe.advisory_ids).cloned().collect(),
+        tcb_date: min(platform.tcb_date, qe.tcb_date),
+        issued_at: endorsements.issued_at(),
+        expires_at: endorsements.expires().at,
+        evaluation_data_number: endorsements.tcb_evaluation_data_number(),
+        fmspc: endorsements.id().fmspc,
+        platform: platform.clone(),
+        qe: qe.clone(),
+    };
+    verdict.push(Check::noted(rules::TCB_STATUS, tcb.status.as_str()));
+    verdict.push(Check::noted(rules::TCB_DATE, tcb.tcb_date));
+    verdict.push(Check::noted(rules::TCB_ADVISORIES, tcb.advisory_ids.as_slice()));
+    verdict.push(Check::noted(rules::TCB_EVALUATION_DATA_NUMBER, tcb.evaluation_data_number));
+    Ok(tcb)
 }
 
 fn check_tee(endorsements: &Endorsements, verdict: &mut Verdict) -> Result<(), VerifyError> {

@@ -149,6 +149,10 @@ impl Question<'_> {
             Ok(pck) => pck,
             Err(rejection) => return Ok(Answer::not_genuine(rejection.error.to_string(), rejection.verdict)),
         };
+        let authentic = match quote.authenticate(&pck) {
+            Ok(authentic) => authentic,
+            Err(rejection) => return Ok(Answer::not_genuine(rejection.error.to_string(), rejection.verdict)),
+        };
         let raw = files::select(self.endorsements, &pck, self.now)?;
         let endorsements = match Endorsements::verify(&raw, self.anchors, self.now) {
             Ok(endorsements) => endorsements,
@@ -158,7 +162,7 @@ impl Question<'_> {
                 return Ok(Answer::not_genuine(format!("endorsements: {}", rejection.error), verdict));
             }
         };
-        let report = match quote.verify(&pck, &endorsements, self.now) {
+        let report = match authentic.verify(&endorsements, self.now) {
             Ok(report) => report,
             Err(rejection) => {
                 let revoked = matches!(rejection.error, VerifyError::TcbRevoked { .. });
