@@ -1,6 +1,13 @@
 //! Replays the fuzzing corpus without a fuzzer: the committed inputs, the real captures where they are
 //! present, and seeded mutations of both. A panic anywhere is a finding.
 
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test that cannot go on should stop, and say what it did"
+)]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};

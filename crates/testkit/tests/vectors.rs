@@ -2,6 +2,12 @@
 //!
 //! The vectors are made by `cargo run -p testkit --example mint-vectors`.
 
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on should stop, and say what it did"
+)]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -2,6 +2,14 @@
 //!
 //! Absent captures skip the test, loudly; with `CI=true` they fail it.
 
+#![expect(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on should stop, and say what it did"
+)]
+
 mod endorsements;
 mod files;
 mod quotes;

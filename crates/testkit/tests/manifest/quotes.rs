@@ -2,6 +2,7 @@
 
 use crypto::P256PublicKey;
 use evidence::TrustAnchors;
+use evidence::dcap::SgxType;
 use evidence::sgx::{Quote, ReportBody, VerifiedReport};
 use serde_json::Value;
 use testkit::captures::sgx::{self, Wrapping};
@@ -87,6 +88,11 @@ fn pck(quote: &Quote<'_>, expected: &Value) {
     let [leaf, ..] = chain.unverified_certificates();
     let extension = chain.unverified_extension();
     let time = |at: OffsetDateTime| sgx::rfc3339(at);
+    let sgx_type = match extension.sgx_type {
+        SgxType::Standard => 0,
+        SgxType::Scalable => 1,
+        SgxType::ScalableWithIntegrity => 2,
+    };
     let found = serde_json::json!({
         "subject": leaf.subject,
         "issuer": leaf.issuer,
@@ -97,7 +103,7 @@ fn pck(quote: &Quote<'_>, expected: &Value) {
         "pceid": hex::encode(extension.pce_id),
         "pcesvn": extension.pce_svn,
         "cpusvn": hex::encode(extension.cpu_svn),
-        "sgxtype": extension.sgx_type as u8,
+        "sgxtype": sgx_type,
         "ca": chain.endorsements_id().ca.as_str(),
     });
     assert_eq!(&found, expected, "PCK certificate");
