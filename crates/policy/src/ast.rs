@@ -23,6 +23,7 @@ pub(crate) struct Condition<'t> {
     pub(crate) negated: bool,
     pub(crate) identifier: Option<Name<'t>>,
     pub(crate) tests: Vec<Test<'t>>,
+    pub(crate) range: Range,
 }
 
 /// A rule variable where it stands.

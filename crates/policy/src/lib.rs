@@ -7,6 +7,8 @@
 //! - What callers use: [`Policy`], [`Claim`], [`Outcome`], [`Diagnostics`], [`EvalError`], [`defaults`].
 //! - From text to program: `lexer`, `parser`, `ast`, `analyze`, `suggest` (did you mean …?).
 //! - Running it: `program` (the compiled form), `eval`, `functions` (a family a file).
+//! - Why it decided so: [`explanation`].
+//! - One layout for all: [`format`](fn@format).
 //! - JSON inside claims: `json` (bounded reading and printing), `jmespath` (queries on a budget).
 //! - Every bound: [`limits`].
 #![forbid(unsafe_code)]
@@ -19,6 +21,8 @@ pub mod defaults;
 mod diagnostic;
 mod error;
 mod eval;
+pub mod explanation;
+mod format;
 mod functions;
 mod jmespath;
 mod json;
@@ -36,6 +40,8 @@ mod value;
 pub use claim::{Claim, Issuer, Kind, Value};
 pub use diagnostic::{Diagnostic, Diagnostics, Problem};
 pub use error::{EvalError, Fault, JsonError, QueryError};
+pub use explanation::Explanation;
+pub use format::format;
 pub use limits::Limits;
 pub use outcome::{Denial, Issued, Outcome, Permit, Properties, RuleRef, Section, to_json_map};
 pub use policy::{Policy, Version};

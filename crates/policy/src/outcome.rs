@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::Map;
 
 use crate::claim::Value;
@@ -150,6 +150,13 @@ impl Properties {
             Some((_, old)) => *old = value,
             None => self.entries.push((name, value)),
         }
+    }
+}
+
+/// An object: the names with their values.
+impl Serialize for Properties {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.iter())
     }
 }
 

@@ -128,6 +128,7 @@ impl<'t> Parser<'_, 't> {
     }
 
     fn condition(&mut self) -> Parse<Condition<'t>> {
+        let start = self.token.range;
         let negated = self.at_mark("!");
         if negated {
             self.needs(Version::V1_2, "the absence test `!`")?;
@@ -155,8 +156,9 @@ impl<'t> Parser<'_, 't> {
         if !self.at_mark("]") {
             return Err(self.mismatch(&[",", "]"], None));
         }
+        let end = self.token.range;
         self.advance()?;
-        Ok(Condition { negated, identifier, tests })
+        Ok(Condition { negated, identifier, tests, range: start.to(end) })
     }
 
     fn property_condition(&mut self) -> Parse<Test<'t>> {

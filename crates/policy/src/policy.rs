@@ -11,6 +11,7 @@ use crate::claim::Claim;
 use crate::diagnostic::{Diagnostic, Diagnostics, Problem};
 use crate::error::EvalError;
 use crate::eval;
+use crate::explanation::Explanation;
 use crate::limits::Limits;
 use crate::outcome::{Outcome, Properties};
 use crate::program::Program;
@@ -95,6 +96,11 @@ impl Policy {
         self.program.version
     }
 
+    #[cfg(test)]
+    pub(crate) const fn program(&self) -> &Program {
+        &self.program
+    }
+
     /// What is legal in the text and yet hardly meant.
     #[must_use]
     pub fn warnings(&self) -> &[Diagnostic] {
@@ -122,6 +128,17 @@ impl Policy {
     /// [`EvalError`] when a rule fails or a limit is met before a `deny` was recorded.
     pub fn evaluate(&self, incoming: &[Claim]) -> Result<Outcome, EvalError> {
         eval::evaluate(&self.program, incoming, &self.limits)
+    }
+
+    /// Decides about `incoming` as [`Self::evaluate`] does and tells why, rule by rule.
+    ///
+    /// This costs several times as much as evaluation, and at most twice its steps.
+    #[must_use]
+    pub fn explain(&self, incoming: &[Claim]) -> Explanation {
+        let (configuration, mut rules) = eval::observe::configure(&self.program, &self.limits);
+        let (outcome, others) = eval::observe::evaluate(&self.program, incoming, &self.limits);
+        rules.extend(others);
+        Explanation::of(&self.text, &self.limits, configuration, outcome, rules)
     }
 }
 

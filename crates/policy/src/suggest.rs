@@ -1,11 +1,13 @@
 //! Did you mean …?
 
+/// More candidates are not worth the work of comparing.
+pub(crate) const MAX_CANDIDATES: usize = 256;
+
 /// The candidate that `word` most likely stands for, if one is near: the same but for upper and lower
 /// case, or a few letters apart.
 pub(crate) fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
-    // Longer words are no misspellings, and more candidates are not worth the work of comparing.
+    // Longer words are no misspellings.
     const MAX_WORD_SIZE_BYTES: usize = 64;
-    const MAX_CANDIDATES: usize = 256;
     if word.len() > MAX_WORD_SIZE_BYTES {
         return None;
     }

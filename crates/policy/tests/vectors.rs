@@ -52,6 +52,9 @@ fn compare(case: &Json) -> Result<(), String> {
         }
     }
     let incoming: Vec<Claim> = case["input_claims"].as_array().unwrap().iter().map(claim).collect();
+    if policy.explain(&incoming).outcome != policy.evaluate(&incoming) {
+        return Err("explained otherwise than decided".to_owned());
+    }
     match (policy.evaluate(&incoming), expect["outcome"].as_str().unwrap()) {
         (Ok(Outcome::Permitted(permit)), "permit") => {
             let issued =

@@ -85,6 +85,10 @@ impl<'a> Claims<'a> {
         Ok(())
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.held.len()
+    }
+
     pub(super) fn get(&self, index: usize) -> Option<&Held<'a>> {
         self.held.get(index)
     }

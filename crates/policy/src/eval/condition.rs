@@ -102,7 +102,12 @@ impl super::Held<'_> {
 }
 
 /// Values of different kinds satisfy no operator, `!=` included; only integers have an order.
-fn compare(left: View<'_>, operator: Operator, right: View<'_>, budget: &mut Budget) -> Result<bool, Fault> {
+pub(super) fn compare(
+    left: View<'_>,
+    operator: Operator,
+    right: View<'_>,
+    budget: &mut Budget,
+) -> Result<bool, Fault> {
     let order = match (left, right) {
         (View::Integer(left), View::Integer(right)) => left.cmp(&right),
         (View::Boolean(left), View::Boolean(right)) if !operator.orders() => left.cmp(&right),

@@ -4,6 +4,7 @@
 mod claims;
 mod condition;
 mod expression;
+pub(crate) mod observe;
 
 use std::sync::Arc;
 
@@ -98,14 +99,24 @@ impl<'a> Machine<'a> {
     }
 
     fn run(&mut self, rule: &'a Rule, said: &mut Said) -> Result<Verdict, Fault> {
-        self.budget.charge(1)?;
+        if self.applies(rule)? { self.act(rule, said) } else { Ok(Verdict::Silent) }
+    }
+
+    /// Whether all conditions of a rule hold. They are looked at up to the first that does not.
+    fn applies(&mut self, rule: &'a Rule) -> Result<bool, Fault> {
         self.matched.clear();
         self.matches.clear();
+        self.budget.charge(1)?;
         for condition in &rule.conditions {
             if !self.holds(condition)? {
-                return Ok(Verdict::Silent);
+                return Ok(false);
             }
         }
+        Ok(true)
+    }
+
+    /// Does what a rule says whose conditions hold.
+    fn act(&mut self, rule: &'a Rule, said: &mut Said) -> Result<Verdict, Fault> {
         match &rule.action {
             Action::Deny => return Ok(Verdict::Deny),
             Action::Permit => return Ok(Verdict::Permit),

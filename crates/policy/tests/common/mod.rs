@@ -1,7 +1,9 @@
 //! Reading claims and telling outcomes as text, for the case files and the examples of the reference.
+#![allow(dead_code, reason = "each test uses a part of it")]
 
 use std::fmt::Write as _;
 
+use policy::explanation::RuleState;
 use policy::{
     Claim, Diagnostic, Diagnostics, EvalError, Issuer, Outcome, Policy, Properties, Value, to_json_map,
 };
@@ -46,6 +48,7 @@ pub(crate) fn run(policy: &Policy, incoming: &[Claim]) -> (String, Option<EvalEr
             return (out, Some(error));
         }
     }
+    explained(policy, incoming);
     match policy.evaluate(incoming) {
         Ok(Outcome::Permitted(permit)) => {
             writeln!(out, "permitted by {}", permit.rule).unwrap();
@@ -94,4 +97,44 @@ pub(crate) fn finding(diagnostic: &Diagnostic) -> String {
         writeln!(out, "  hint: {hint}").unwrap();
     }
     out
+}
+
+/// Explaining tells what evaluation decides, and the same claims, and which rules made them.
+pub(crate) fn explained(policy: &Policy, incoming: &[Claim]) {
+    let explanation = policy.explain(incoming);
+    assert_eq!(explanation.outcome, policy.evaluate(incoming), "{}", policy.text());
+    assert_eq!(explanation.configuration, policy.configure(), "{}", policy.text());
+    for report in &explanation.rules {
+        assert!(
+            policy
+                .text()
+                .get(report.rule.span.start..)
+                .unwrap()
+                .starts_with(report.text.trim_end_matches('…'))
+        );
+        let last = report.conditions.last();
+        match report.state {
+            RuleState::NotFired => assert!(!last.unwrap().holds, "{report:?}"),
+            RuleState::Fired => assert!(last.is_none_or(|condition| condition.holds), "{report:?}"),
+            RuleState::NotReached => assert!(last.is_none() && report.claims.total == 0, "{report:?}"),
+            RuleState::Failed => {
+                let errors = [explanation.configuration.as_ref().err(), explanation.outcome.as_ref().err()];
+                assert!(
+                    errors.into_iter().flatten().any(|error| error.rule == Some(report.rule)),
+                    "{report:?}"
+                );
+            }
+        }
+        for condition in report.conditions.iter().filter(|condition| !condition.truncated) {
+            assert_eq!(condition.holds, (condition.claims.total > 0) != condition.negated, "{condition:?}");
+        }
+    }
+    if let Ok(Outcome::Permitted(permit)) = &explanation.outcome {
+        let issued: usize = explanation.issuing_rules().map(|rule| rule.claims.total).sum();
+        assert_eq!(issued, permit.issued.len(), "{}", policy.text());
+    }
+    // Both forms are there for every case.
+    let json = serde_json::to_value(&explanation).unwrap();
+    assert_eq!(json.get("decision").unwrap(), explanation.decision());
+    assert!(explanation.to_string().starts_with(explanation.decision()));
 }
