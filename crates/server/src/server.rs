@@ -11,6 +11,7 @@ use axum::http::{Request, Response};
 use crypto::SigningAlgorithm;
 use evidence::TrustAnchors;
 use policy::{Diagnostics, Policy};
+use rustls::server::ResolvesServerCert;
 use time::OffsetDateTime;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -25,7 +26,7 @@ use crate::http::access_token::AccessTokens;
 use crate::http::admission::Admission;
 use crate::http::front::Front;
 use crate::http::{Documents, listener, router};
-use crate::identity::{self, Authority, IdentityError};
+use crate::identity::{self, Authority, CertificateFiles, IdentityError};
 use crate::pck_cache::PckCache;
 use crate::store::{self, Store, StoreError};
 
@@ -100,7 +101,7 @@ impl Server {
             let (config, uri) = (config.clone(), uri.clone());
             tokio::task::spawn_blocking(move || prepare(&config, &uri, local_addr)).await??
         };
-        let Prepared { app, authority, data_dir } = prepared;
+        let Prepared { app, certificate, data_dir } = prepared;
         let app = Arc::new(app);
         if let Some(at) = config.danger_appraise_at {
             tracing::warn!(
@@ -117,7 +118,7 @@ impl Server {
             grace: seconds(config.limits.shutdown_timeout_secs),
             header_timeout: seconds(config.limits.header_timeout_secs),
         };
-        let tls = tls_acceptor(authority)?;
+        let tls = tls_acceptor(certificate)?;
         let serving = tokio::spawn(listener::serve(
             listener,
             tls,
@@ -151,7 +152,8 @@ impl Server {
         self.local_addr
     }
 
-    /// The certificate authority that clients must trust, a PEM file in the data directory.
+    /// The local certificate authority that clients must trust, a PEM file in the data directory, unless
+    /// the server's certificate is of the operator's own files.
     #[must_use]
     pub fn ca_pem(&self) -> &Path {
         &self.ca_pem
@@ -192,7 +194,7 @@ impl Server {
 
 struct Prepared {
     app: App,
-    authority: Authority,
+    certificate: Arc<dyn ResolvesServerCert>,
     data_dir: DataDir,
 }
 
@@ -201,7 +203,10 @@ fn prepare(config: &Config, uri: &str, local_addr: SocketAddr) -> Result<Prepare
     let now = OffsetDateTime::now_utc();
     let data_dir = DataDir::open(&config.data_dir)?;
     let names = identity::names(uri, local_addr.ip(), &config.tls.names);
-    let authority = Authority::open(&data_dir, &names, now)?;
+    let certificate: Arc<dyn ResolvesServerCert> = match (&config.tls.cert_file, &config.tls.key_file) {
+        (Some(certificate), Some(key)) => Arc::new(CertificateFiles::open(certificate, key)?),
+        _ => Arc::new(Authority::open(&data_dir, &names, now)?),
+    };
     let (algorithm, other) = match config.provider.token_algorithm {
         TokenAlgorithm::Es256 => (SigningAlgorithm::Es256, SigningAlgorithm::Rs256),
         TokenAlgorithm::Rs256 => (SigningAlgorithm::Rs256, SigningAlgorithm::Es256),
@@ -238,16 +243,16 @@ fn prepare(config: &Config, uri: &str, local_addr: SocketAddr) -> Result<Prepare
         sgx_policy: Policy::analyze(policy::defaults::SGX).map_err(StartError::Policy)?,
         stopping: AtomicBool::new(false),
     };
-    Ok(Prepared { app, authority, data_dir })
+    Ok(Prepared { app, certificate, data_dir })
 }
 
-fn tls_acceptor(authority: Authority) -> Result<TlsAcceptor, StartError> {
+fn tls_acceptor(certificate: Arc<dyn ResolvesServerCert>) -> Result<TlsAcceptor, StartError> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut config = rustls::ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(IdentityError::Tls)?
         .with_no_client_auth()
-        .with_cert_resolver(Arc::new(authority));
+        .with_cert_resolver(certificate);
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(TlsAcceptor::from(Arc::new(config)))
 }

@@ -74,6 +74,14 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "PEM")]
     trust_tcb_root: Vec<String>,
 
+    /// Certificate chain in PEM, leaf first, instead of the local authority's certificate; needs --tls-key
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<String>,
+
+    /// Private key of --tls-cert in PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<String>,
+
     /// Appraise evidence and endorsements as of TIME, to replay old evidence; token times stay real
     #[arg(long, value_name = "TIME")]
     danger_appraise_at: Option<String>,
@@ -123,6 +131,8 @@ impl Serve {
             .flag("provider.baseline.min_tcb_evaluation", number(self.min_tcb_evaluation))
             .flag("provider.baseline.max_endorsement_age_days", number(self.max_endorsement_age))
             .flag("provider.token_algorithm", self.token_algorithm.clone())
+            .flag("tls.cert_file", self.tls_cert.clone())
+            .flag("tls.key_file", self.tls_key.clone())
             .flag("trust_anchors.pck_root_files", self.trust_pck_root.clone())
             .flag("trust_anchors.tcb_signing_root_files", self.trust_tcb_root.clone())
             .flag("danger_appraise_at", appraise_at);
@@ -149,15 +159,18 @@ async fn serve(config: Config) -> Result<(), Failure> {
     let mut terminate = signal(SignalKind::terminate()).map_err(signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(signals)?;
     let appraise_at = config.danger_appraise_at;
+    let local_authority = config.tls.cert_file.is_none();
     let server = Server::start(config).await.map_err(|error| did_not_start(&error))?;
     output::line(&format!("ready {}", server.uri()))?;
     if let Some(at) = appraise_at {
         output::note(&format!("DANGER: evidence is appraised as of {}, not as of now", input::show_time(at)));
     }
-    let (uri, ca) = (server.uri(), server.ca_pem().display());
+    let uri = server.uri();
+    let ca =
+        if local_authority { format!(" --ca-file {}", server.ca_pem().display()) } else { String::new() };
     output::note(&format!(
-        "try it:\n  vouchsafe attest sgx --endpoint {uri} --ca-file {ca} --evidence quote.bin > token\n  \
-         vouchsafe token verify - --issuer {uri} --ca-file {ca} < token"
+        "try it:\n  vouchsafe attest sgx --endpoint {uri}{ca} --evidence quote.bin > token\n  \
+         vouchsafe token verify - --issuer {uri}{ca} < token"
     ));
     tokio::select! {
         _ = terminate.recv() => {}

@@ -29,7 +29,7 @@ pub(super) enum Kind {
 }
 
 /// Every key that is not in a list of tables. A test compares it with the documented example.
-pub(super) const KEYS: [(&str, Kind); 30] = [
+pub(super) const KEYS: [(&str, Kind); 32] = [
     ("danger_appraise_at", Kind::Text),
     ("data_dir", Kind::Path),
     ("endorsements.fetch_timeout_secs", Kind::Integer),
@@ -57,6 +57,8 @@ pub(super) const KEYS: [(&str, Kind); 30] = [
     ("provider.path_prefix", Kind::Text),
     ("provider.token_algorithm", Kind::Text),
     ("provider.uri", Kind::Text),
+    ("tls.cert_file", Kind::Path),
+    ("tls.key_file", Kind::Path),
     ("tls.names", Kind::Texts),
     ("trust_anchors.pck_root_files", Kind::Paths),
     ("trust_anchors.tcb_signing_root_files", Kind::Paths),

@@ -156,11 +156,16 @@ pub enum LogFormat {
     Text,
 }
 
-/// The server's TLS certificate, issued by the local certificate authority of the data directory.
+/// The server's TLS certificate: of the operator's files, or issued by the local certificate authority of
+/// the data directory.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TlsConfig {
-    /// Further DNS names and IP addresses that the certificate is valid for.
+    /// PEM file of the certificate chain, leaf first; it needs `key_file`, and replaces the local authority.
+    pub cert_file: Option<PathBuf>,
+    /// PEM file of the certificate's private key.
+    pub key_file: Option<PathBuf>,
+    /// Further DNS names and IP addresses that the local authority's certificate is valid for.
     pub names: Vec<String>,
 }
 

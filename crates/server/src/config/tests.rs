@@ -51,9 +51,11 @@ fn the_example_changes_nothing_and_names_every_key() {
 #[test]
 fn every_default_in_the_example_is_the_default() {
     // Keys whose line shows an example because the default is none.
-    const EXAMPLES: [&str; 14] = [
+    const EXAMPLES: [&str; 16] = [
         "danger_appraise_at",
         "data_dir",
+        "cert_file",
+        "key_file",
         "names",
         "uri",
         "path_prefix",
@@ -185,6 +187,14 @@ fn a_wrong_value_is_told_its_key_and_the_fix() {
         .flag("provider.path_prefix", ["team2".to_owned()])
         .load();
     assert!(mismatched.unwrap_err().to_string().contains("path of `provider.uri`"));
+}
+
+#[test]
+fn a_certificate_file_needs_its_key_file() {
+    let load =
+        |key: &str| Sources::new().flag(key, ["server.pem".to_owned()]).load().unwrap_err().to_string();
+    assert!(load("tls.cert_file").contains("tls.key_file"));
+    assert!(load("tls.key_file").contains("tls.cert_file"));
 }
 
 #[test]

@@ -12,6 +12,14 @@ impl Config {
         if self.production && self.danger_appraise_at.is_some() {
             return Err(ConfigError::DangerInProduction { key: "danger_appraise_at" });
         }
+        if self.tls.cert_file.is_some() != self.tls.key_file.is_some() {
+            let (there, missing) = match self.tls.cert_file {
+                Some(_) => ("tls.cert_file", "tls.key_file"),
+                None => ("tls.key_file", "tls.cert_file"),
+            };
+            let fix = format!("`{there}` is set: set both, or neither to use the local certificate authority");
+            return Err(ConfigError::invalid(missing, "not set", fix));
+        }
         self.provider.validate()?;
         self.limits.validate()?;
         self.endorsements.validate()

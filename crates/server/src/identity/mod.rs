@@ -1,13 +1,15 @@
 //! The keys and certificates of a service, made once and kept in its data directory.
 //!
 //! - who the server is on the wire: `authority` (`ca.pem`, `ca-key.pem`; the server's own
-//!   certificate is issued at start and lives in memory).
+//!   certificate is issued at start and lives in memory), or `files` (the operator's own).
 //! - who signs its tokens: `signing` (`signing-key.pem`, `signing-certificate.pem`).
 
 mod authority;
+mod files;
 mod signing;
 
 pub(crate) use authority::{Authority, names};
+pub(crate) use files::CertificateFiles;
 pub(crate) use signing::{has_signer, signer};
 
 use rcgen::{KeyPair, PublicKeyData};
@@ -47,6 +49,16 @@ pub enum IdentityError {
     /// The token signer refused its key or certificate.
     #[error("the token signer could not be made: {0}")]
     Signer(#[from] token::SignError),
+    /// A file of the operator's own certificate cannot be used.
+    #[error("`{setting}`: `{}` {problem}", path.display())]
+    TlsFile {
+        /// The configuration key that names it.
+        setting: &'static str,
+        /// The file.
+        path: std::path::PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// The TLS library refused the certificate.
     #[error("the server's certificate was refused by the TLS library: {0}")]
     Tls(#[from] rustls::Error),

@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use crate::support::{Service, config, forge, send};
+use crate::support::{Service, client, config, forge, send};
+use server::Server;
 use server::config::TokenAlgorithm;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -84,4 +85,20 @@ async fn a_former_key_stays_published_after_the_current_one() {
     assert_eq!(published[0].len(), 1);
     assert_eq!(published[1].len(), 2);
     assert_eq!(published[1][1], published[0][0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operators_own_certificate_replaces_the_local_authority() {
+    let mut config = config("own_certificate", &forge(b"").mint());
+    let directory = config.data_dir.parent().unwrap().to_owned();
+    let own = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
+    let (certificate, key) = (directory.join("own.pem"), directory.join("own-key.pem"));
+    std::fs::write(&certificate, own.cert.pem()).unwrap();
+    std::fs::write(&key, own.signing_key.serialize_pem()).unwrap();
+    config.tls.cert_file = Some(certificate.clone());
+    config.tls.key_file = Some(key);
+    let server = Server::start(config).await.unwrap();
+    let answer = send(client(&certificate).get(format!("{}/certs", server.uri()))).await;
+    assert_eq!(answer.status, 200);
+    assert!(!server.ca_pem().exists(), "a local authority that nobody needs was made");
 }
