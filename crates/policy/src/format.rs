@@ -62,6 +62,11 @@ pub fn format(text: &str) -> Result<String, Diagnostics> {
     Ok(writer.out)
 }
 
+/// The tokens of a piece of policy text, one a line.
+pub(crate) fn tokens(text: &str) -> String {
+    pieces(text).iter().map(|piece| piece.text).collect::<Vec<_>>().join("\n")
+}
+
 /// A token with what stands between it and the one before.
 struct Piece<'t> {
     /// As written; empty at the end of the text.

@@ -9,6 +9,7 @@
 //! - Running it: `program` (the compiled form), `eval`, `functions` (a family a file).
 //! - Why it decided so: [`explanation`].
 //! - One layout for all: [`format`](fn@format).
+//! - What another text would decide otherwise: [`diff`].
 //! - JSON inside claims: `json` (bounded reading and printing), `jmespath` (queries on a budget).
 //! - Every bound: [`limits`].
 #![forbid(unsafe_code)]
@@ -19,6 +20,7 @@ mod budget;
 mod claim;
 pub mod defaults;
 mod diagnostic;
+pub mod diff;
 mod error;
 mod eval;
 pub mod explanation;

@@ -13,7 +13,7 @@ use crate::error::EvalError;
 use crate::eval;
 use crate::explanation::Explanation;
 use crate::limits::Limits;
-use crate::outcome::{Outcome, Properties};
+use crate::outcome::{Outcome, Properties, RuleRef};
 use crate::program::Program;
 use crate::span::Span;
 
@@ -94,6 +94,13 @@ impl Policy {
     #[must_use]
     pub const fn version(&self) -> Version {
         self.program.version
+    }
+
+    /// Every rule in its order, with its text.
+    pub(crate) fn rule_texts(&self) -> impl Iterator<Item = (RuleRef, &str)> {
+        let Program { configuration, authorization, issuance, .. } = &self.program;
+        let rules = configuration.iter().chain(authorization).chain(issuance);
+        rules.map(|rule| (rule.at, self.text.get(rule.at.span.start..rule.at.span.end).unwrap_or_default()))
     }
 
     #[cfg(test)]
