@@ -6,12 +6,14 @@
 //! - what a request body says: [`request`] and, inside it, [`data`] (runtime and init-time data),
 //!   [`nonce`], [`transport`] (base64 of any kind); [`limits`] bounds it all.
 //! - what a response says: [`response`].
+//! - policies and their signers, in and out: [`management`].
 #![forbid(unsafe_code)]
 
 pub mod attestation_type;
 pub mod data;
 pub mod error;
 pub mod limits;
+pub mod management;
 pub mod nonce;
 pub mod path;
 pub mod request;
@@ -24,6 +26,7 @@ mod members;
 pub use attestation_type::{AttestationType, UnknownAttestationType};
 pub use data::Data;
 pub use error::RequestError;
+pub use management::ManagementError;
 pub use nonce::Nonce;
 pub use request::{AttestOpenEnclave, AttestSgxEnclave};
 pub use response::{ErrorBody, ErrorCode};

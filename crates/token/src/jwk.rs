@@ -311,12 +311,14 @@ impl Serialize for Jwks {
     }
 }
 
-fn certificate_key(der: &[u8]) -> Result<PublicKey, JwkError> {
+/// The key of a DER certificate.
+pub(crate) fn certificate_key(der: &[u8]) -> Result<PublicKey, JwkError> {
     let certificate = x509_cert::Certificate::from_der(der).map_err(|_| JwkError::Certificate)?;
     PublicKey::from_spki(certificate.tbs_certificate().subject_public_key_info())
 }
 
-fn parse_chain(members: &Map<String, Value>) -> Result<Vec<Vec<u8>>, JwkError> {
+/// The certificates of `x5c`; none if it is absent.
+pub(crate) fn parse_chain(members: &Map<String, Value>) -> Result<Vec<Vec<u8>>, JwkError> {
     let malformed = JwkError::Member { member: "x5c" };
     let Some(entries) = members.get("x5c") else {
         return Ok(Vec::new());

@@ -125,6 +125,20 @@ impl<'a> Jws<'a> {
         key.verify(algorithm, self.signing_input.as_bytes(), &self.signature)
     }
 
+    /// The text that a signature is over: header and payload as received, with the dot between them.
+    pub(crate) fn signing_input(&self) -> &[u8] {
+        self.signing_input.as_bytes()
+    }
+
+    /// The signature bytes as received.
+    pub(crate) fn signature(&self) -> &[u8] {
+        &self.signature
+    }
+
+    pub(crate) fn into_unverified_payload(self) -> Vec<u8> {
+        self.payload
+    }
+
     /// Whether the signature part is empty, as it must be under `alg` `none`.
     #[must_use]
     pub fn has_no_signature(&self) -> bool {

@@ -9,6 +9,7 @@
 //! - keys: [`jwk`] (public, received and published), [`signer`] (ours).
 //! - tokens that arrive: [`unverified`], [`verified`].
 //! - what discovery publishes: [`metadata`].
+//! - policies and their signers on the wire: [`policy_jws`].
 #![forbid(unsafe_code)]
 
 pub mod algorithm;
@@ -17,6 +18,7 @@ pub mod json;
 pub mod jwk;
 pub mod jws;
 pub mod metadata;
+pub mod policy_jws;
 mod public_key;
 pub mod signer;
 pub mod unverified;
@@ -26,6 +28,7 @@ pub use algorithm::Algorithm;
 pub use json::JsonError;
 pub use jwk::{Jwk, JwkError, Jwks, JwksError};
 pub use jws::{Jws, JwsError};
+pub use policy_jws::{PolicyJws, PolicyJwsError, PolicySigner, VerifiedPolicyJws};
 pub use signer::{SignError, Signer, token_id};
 pub use unverified::{Expectations, TokenError, UnverifiedToken};
 pub use verified::VerifiedToken;

@@ -125,6 +125,15 @@ impl PublicKey {
             Self::Rsa { key, .. } => key.verify_pkcs1_sha256(message, signature).is_ok(),
         }
     }
+
+    /// Whether `signature` is a DER `ECDSA-Sig-Value` (RFC 3279 §2.2.3) of this key, as some clients write
+    /// where a JWS has `r ‖ s`; never for an RSA key.
+    pub(crate) fn verify_der(&self, message: &[u8], signature: &[u8]) -> bool {
+        match self {
+            Self::P256(key) => key.verify_der(message, signature).is_ok(),
+            Self::Rsa { .. } => false,
+        }
+    }
 }
 
 impl PartialEq for PublicKey {
