@@ -4,39 +4,32 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use appraisal::{Baseline, Issuer};
 use evidence::TrustAnchors;
 use evidence::VerifyError;
 use evidence::dcap::VerifiedPck;
 use evidence::sgx::Quote;
 use evidence::verdict::Rejection;
-use policy::Policy;
 use time::OffsetDateTime;
 
 use crate::config::{LimitsConfig, seconds};
 use crate::endorsements::EndorsementService;
-use crate::http::Documents;
-use crate::http::access_token::AccessTokens;
 use crate::http::admission::Admission;
 use crate::pck_cache::PckCache;
+use crate::provider::Provider;
 
-/// One provider, ready to attest.
+/// What all providers of this instance share, and the providers.
 #[derive(Debug)]
 pub(crate) struct App {
-    pub(crate) access_tokens: AccessTokens,
     pub(crate) admission: Admission,
     pub(crate) anchors: Arc<TrustAnchors>,
-    pub(crate) baseline: Baseline,
     pub(crate) danger_appraise_at: Option<OffsetDateTime>,
-    pub(crate) documents: Documents,
     pub(crate) endorsements: EndorsementService,
-    pub(crate) issuer: Issuer,
     pub(crate) limits: LimitsConfig,
     pub(crate) pcks: PckCache,
     /// For work that may take long; its queue is short, so that it cannot take all places of `admission`.
     pub(crate) pool: Admission,
-    /// The policy of both SGX attestation types.
-    pub(crate) sgx_policy: Policy,
+    /// The default one first.
+    pub(crate) providers: Vec<Arc<Provider>>,
     pub(crate) stopping: AtomicBool,
 }
 

@@ -16,6 +16,7 @@ mod http;
 mod identity;
 pub mod logging;
 mod pck_cache;
+mod provider;
 mod server;
 mod single_flight;
 pub mod store;

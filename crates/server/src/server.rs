@@ -5,12 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use appraisal::Issuer;
 use axum::body::Body;
 use axum::http::{Request, Response};
-use crypto::SigningAlgorithm;
 use evidence::TrustAnchors;
-use policy::{Diagnostics, Policy};
+use policy::Diagnostics;
 use rustls::server::ResolvesServerCert;
 use time::OffsetDateTime;
 use tokio::net::TcpListener;
@@ -19,15 +17,16 @@ use tokio::task::{JoinError, JoinHandle};
 use tokio_rustls::TlsAcceptor;
 
 use crate::app::App;
-use crate::config::{Config, ConfigError, TokenAlgorithm, TrustAnchorsConfig, seconds};
+use crate::config::{Config, ConfigError, TrustAnchorsConfig, seconds};
 use crate::data_dir::{DataDir, DataDirError, read_bounded};
 use crate::endorsements::EndorsementService;
-use crate::http::access_token::AccessTokens;
 use crate::http::admission::Admission;
 use crate::http::front::Front;
-use crate::http::{Documents, listener, router};
+use crate::http::tenancy::Addresses;
+use crate::http::{listener, router};
 use crate::identity::{self, Authority, CertificateFiles, IdentityError};
 use crate::pck_cache::PckCache;
+use crate::provider::Provider;
 use crate::store::{self, Store, StoreError};
 
 /// File of the certificate authority that clients must trust.
@@ -96,10 +95,9 @@ impl Server {
         let listen = |source| StartError::Listen { address: config.listen, source };
         let listener = TcpListener::bind(config.listen).await.map_err(listen)?;
         let local_addr = listener.local_addr().map_err(listen)?;
-        let uri = config.provider.uri_at(local_addr);
         let prepared = {
-            let (config, uri) = (config.clone(), uri.clone());
-            tokio::task::spawn_blocking(move || prepare(&config, &uri, local_addr)).await??
+            let config = config.clone();
+            tokio::task::spawn_blocking(move || prepare(&config, local_addr)).await??
         };
         let Prepared { app, certificate, data_dir } = prepared;
         let app = Arc::new(app);
@@ -112,7 +110,7 @@ impl Server {
         let (stop, stopped) = watch::channel(false);
         let router = router::router(Arc::clone(&app));
         let timeout = seconds(config.limits.request_timeout_secs);
-        let front = Arc::new(Front::new(router, config.provider.prefix(), timeout));
+        let front = Arc::new(Front::new(router, Addresses::of(&config), timeout));
         let limits = listener::Limits {
             connections: config.limits.connections,
             grace: seconds(config.limits.shutdown_timeout_secs),
@@ -127,7 +125,9 @@ impl Server {
             until_stopped(stopped.clone()),
         ));
         let refreshing = tokio::spawn(app.endorsements.clone().refresh_until(until_stopped(stopped)));
-        tracing::info!(%uri, listen = %local_addr, "ready");
+        for provider in &app.providers {
+            tracing::info!(uri = provider.issuer.uri(), listen = %local_addr, "ready");
+        }
         Ok(Self {
             app,
             ca_pem: data_dir.file(CA_FILE),
@@ -140,10 +140,10 @@ impl Server {
         })
     }
 
-    /// The provider's URI: issuer of its tokens and base of its endpoints.
+    /// The default provider's URI: issuer of its tokens and base of its endpoints.
     #[must_use]
     pub fn uri(&self) -> &str {
-        self.app.issuer.uri()
+        self.app.providers.first().map_or("", |provider| provider.issuer.uri())
     }
 
     /// The address it listens on, its port the real one.
@@ -199,25 +199,24 @@ struct Prepared {
 }
 
 /// Everything of the start that reads files or makes keys.
-fn prepare(config: &Config, uri: &str, local_addr: SocketAddr) -> Result<Prepared, StartError> {
+fn prepare(config: &Config, local_addr: SocketAddr) -> Result<Prepared, StartError> {
     let now = OffsetDateTime::now_utc();
     let data_dir = DataDir::open(&config.data_dir)?;
-    let names = identity::names(uri, local_addr.ip(), &config.tls.names);
+    let mut names = Vec::new();
+    for provider in config.all_providers() {
+        names.extend(identity::names(&provider.uri_at(local_addr), local_addr.ip(), &provider.host_names));
+    }
+    names.extend(config.tls.names.iter().cloned());
+    names.sort_unstable();
+    names.dedup();
     let certificate: Arc<dyn ResolvesServerCert> = match (&config.tls.cert_file, &config.tls.key_file) {
         (Some(certificate), Some(key)) => Arc::new(CertificateFiles::open(certificate, key)?),
         _ => Arc::new(Authority::open(&data_dir, &names, now)?),
     };
-    let (algorithm, other) = match config.provider.token_algorithm {
-        TokenAlgorithm::Es256 => (SigningAlgorithm::Es256, SigningAlgorithm::Rs256),
-        TokenAlgorithm::Rs256 => (SigningAlgorithm::Rs256, SigningAlgorithm::Es256),
-    };
-    let signer = identity::signer(&data_dir, algorithm, uri)?;
-    let mut keys = vec![signer.jwk().clone()];
-    // Tokens signed before the algorithm was changed must go on verifying.
-    if identity::has_signer(&data_dir, other)? {
-        keys.push(identity::signer(&data_dir, other, uri)?.jwk().clone());
-    }
-    let documents = Documents::new(uri, keys);
+    let providers = config
+        .all_providers()
+        .map(|provider| Provider::prepare(provider, &data_dir, local_addr).map(Arc::new))
+        .collect::<Result<_, _>>()?;
     let store = Arc::new(Store::open(&data_dir.file(store::FILE))?);
     let anchors = Arc::new(trust_anchors(&config.trust_anchors)?);
     let endorsements = EndorsementService::new(
@@ -229,18 +228,14 @@ fn prepare(config: &Config, uri: &str, local_addr: SocketAddr) -> Result<Prepare
     let longest_wait = seconds(config.limits.queue_timeout_secs);
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let app = App {
-        access_tokens: AccessTokens::load(&config.provider.access_token_issuers)?,
         admission: Admission::new(config.limits.concurrency, config.limits.queue, longest_wait),
         anchors,
-        baseline: config.provider.baseline.baseline(),
         danger_appraise_at: config.danger_appraise_at,
-        documents,
         endorsements,
-        issuer: Issuer::new(uri.to_owned(), signer),
         limits: config.limits.clone(),
         pcks: PckCache::default(),
         pool: Admission::new(cores, cores.saturating_mul(POOL_QUEUE_PER_CORE), longest_wait),
-        sgx_policy: Policy::analyze(policy::defaults::SGX).map_err(StartError::Policy)?,
+        providers,
         stopping: AtomicBool::new(false),
     };
     Ok(Prepared { app, certificate, data_dir })

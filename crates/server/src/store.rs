@@ -2,8 +2,10 @@
 //!
 //! One SQLite file (WAL, one writer), opened by the server and, beside it, by the commands that import
 //! endorsements. What it returns is as untrusted as what comes from the network: callers verify it
-//! again. Rows that belong to a provider are to be keyed by its opaque id; endorsements and watermarks
-//! are facts about the vendor and belong to none.
+//! again. Rows that belong to a provider are keyed by its opaque id ([`management`]); endorsements and
+//! watermarks are facts about the vendor and belong to none.
+
+pub(crate) mod management;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -16,7 +18,9 @@ use time::OffsetDateTime;
 pub const FILE: &str = "vouchsafe.db";
 
 /// Each entry takes the database from the version of its index to the next.
-const MIGRATIONS: [&str; 1] = ["
+const MIGRATIONS: [&str; 2] = [ENDORSEMENT_TABLES, management::TABLES];
+
+const ENDORSEMENT_TABLES: &str = "
     CREATE TABLE endorsement (
         item         TEXT PRIMARY KEY,   -- as `endorsements::Item` writes itself
         body         BLOB NOT NULL,      -- as received
@@ -29,7 +33,7 @@ const MIGRATIONS: [&str; 1] = ["
         number  INTEGER NOT NULL,
         seen_at INTEGER NOT NULL
     ) STRICT;
-"];
+";
 
 /// How long a write waits for another process's.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -253,7 +257,7 @@ mod tests {
         let path = path("store_newer");
         drop(Store::open(&path).unwrap());
         Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
-        assert!(matches!(Store::open(&path), Err(StoreError::TooNew { found: 99, known: 1, .. })));
+        assert!(matches!(Store::open(&path), Err(StoreError::TooNew { found: 99, known: 2, .. })));
         std::fs::write(&path, vec![b'x'; 8192]).unwrap();
         assert!(matches!(Store::open(&path), Err(StoreError::Database { .. })));
     }

@@ -154,8 +154,14 @@ fn absolute_paths(table: &mut Table, directory: &Path) {
             _ => {}
         }
     }
-    if let Some(Value::Array(issuers)) = find(table, "provider.access_token_issuers") {
-        issuers.iter_mut().filter_map(|issuer| issuer.get_mut("jwks_file")).for_each(resolve);
+    let resolve_issuers = |provider: &mut Value| {
+        if let Some(Value::Array(issuers)) = provider.get_mut("access_token_issuers") {
+            issuers.iter_mut().filter_map(|issuer| issuer.get_mut("jwks_file")).for_each(resolve);
+        }
+    };
+    table.get_mut("provider").into_iter().for_each(resolve_issuers);
+    if let Some(Value::Array(providers)) = table.get_mut("providers") {
+        providers.iter_mut().for_each(resolve_issuers);
     }
 }
 

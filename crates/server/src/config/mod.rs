@@ -15,11 +15,11 @@ mod validate;
 
 pub use error::ConfigError;
 pub use load::Sources;
-pub(crate) use schema::seconds;
 pub use schema::{
     AccessTokenIssuer, BaselineConfig, Config, EndorsementsConfig, LimitsConfig, LogConfig, LogFormat,
     ProviderConfig, TlsConfig, TokenAlgorithm, TrustAnchorsConfig,
 };
+pub(crate) use schema::{DEFAULT_PROVIDER, seconds};
 
 /// The documented configuration file: every key, commented out at its default value.
 pub const EXAMPLE: &str = include_str!("example.toml");

@@ -32,8 +32,10 @@ pub struct Config {
     pub log: LogConfig,
     /// Refuse every setting that weakens appraisal.
     pub production: bool,
-    /// The one provider of this service.
+    /// The default provider.
     pub provider: ProviderConfig,
+    /// Further providers, told from the default one by their path prefix or host names.
+    pub providers: Vec<ProviderConfig>,
     /// The server's certificate.
     pub tls: TlsConfig,
     /// Roots that replace the vendor's, for operators who sign their own.
@@ -48,6 +50,10 @@ pub struct ProviderConfig {
     pub access_token_issuers: Vec<AccessTokenIssuer>,
     /// What genuine evidence must meet before any policy runs.
     pub baseline: BaselineConfig,
+    /// Names in the `Host` header that this provider answers to; any, if none are given.
+    pub host_names: Vec<String>,
+    /// What the provider is called in configuration, log and audit: lower-case letters, digits and `-`.
+    pub name: Option<String>,
     /// One path segment before every route of this provider; by default the path of `uri`.
     pub path_prefix: Option<String>,
     /// The signature algorithm of its tokens.
@@ -190,6 +196,7 @@ impl Default for Config {
             log: LogConfig::default(),
             production: false,
             provider: ProviderConfig::default(),
+            providers: Vec::new(),
             tls: TlsConfig::default(),
             trust_anchors: TrustAnchorsConfig::default(),
         }
@@ -233,7 +240,20 @@ impl Default for LogConfig {
     }
 }
 
+impl Config {
+    /// The default provider and the others.
+    pub(crate) fn all_providers(&self) -> impl Iterator<Item = &ProviderConfig> {
+        std::iter::once(&self.provider).chain(&self.providers)
+    }
+}
+
 impl ProviderConfig {
+    /// What the provider is called.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.name.as_deref().unwrap_or(DEFAULT_PROVIDER)
+    }
+
     /// The path segment before the routes, or none; it is the configured one, or else the path of the
     /// configured URI.
     #[must_use]
@@ -282,6 +302,9 @@ impl BaselineConfig {
         }
     }
 }
+
+/// Name of the provider of `[provider]`.
+pub(crate) const DEFAULT_PROVIDER: &str = "default";
 
 /// Seconds of the configuration as a duration.
 pub(crate) fn seconds(secs: u32) -> Duration {

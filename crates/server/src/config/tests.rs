@@ -51,10 +51,12 @@ fn the_example_changes_nothing_and_names_every_key() {
 #[test]
 fn every_default_in_the_example_is_the_default() {
     // Keys whose line shows an example because the default is none.
-    const EXAMPLES: [&str; 16] = [
+    const EXAMPLES: [&str; 18] = [
         "danger_appraise_at",
         "data_dir",
         "cert_file",
+        "host_names",
+        "name",
         "key_file",
         "names",
         "uri",
@@ -74,7 +76,7 @@ fn every_default_in_the_example_is_the_default() {
     };
     let text: Vec<_> = uncommented()
         .lines()
-        .filter(|line| !is_example(line) && *line != "[[provider.access_token_issuers]]")
+        .filter(|line| !is_example(line) && !line.starts_with("[["))
         .map(str::to_owned)
         .collect();
     let path = file("example_defaults", &text.join("\n"));
@@ -187,6 +189,27 @@ fn a_wrong_value_is_told_its_key_and_the_fix() {
         .flag("provider.path_prefix", ["team2".to_owned()])
         .load();
     assert!(mismatched.unwrap_err().to_string().contains("path of `provider.uri`"));
+}
+
+#[test]
+fn every_provider_can_be_told_from_the_others() {
+    let load = |providers: &str| {
+        let path = file("providers", providers);
+        Sources::new().file(Some(path)).load().map(|config| config.providers.len())
+    };
+    let two = "[[providers]]\nname = \"a\"\npath_prefix = \"a\"\n[[providers]]\nname = \"b\"\n";
+    assert_eq!(load(&format!("{two}host_names = [\"b.example\"]")).unwrap(), 2);
+    for (providers, told) in [
+        (two.to_owned(), "addressed as `default` is"),
+        (format!("{two}path_prefix = \"a\""), "addressed as `a` is"),
+        (two.replace("\"b\"", "\"a\""), "a `name` of its own"),
+        ("[[providers]]\npath_prefix = \"a\"".to_owned(), "a `name` of its own"),
+        (two.replace("\"b\"", "\"../b\""), "lower-case letters"),
+        (format!("{two}path_prefix = \"certs\""), "certs"),
+    ] {
+        let message = load(&providers).unwrap_err().to_string();
+        assert!(message.contains(told), "{providers}: {message}");
+    }
 }
 
 #[test]

@@ -17,14 +17,49 @@ impl Config {
                 Some(_) => ("tls.cert_file", "tls.key_file"),
                 None => ("tls.key_file", "tls.cert_file"),
             };
-            let fix = format!("`{there}` is set: set both, or neither to use the local certificate authority");
+            let fix =
+                format!("`{there}` is set: set both, or neither to use the local certificate authority");
             return Err(ConfigError::invalid(missing, "not set", fix));
         }
         self.provider.validate()?;
+        self.validate_providers()?;
         self.limits.validate()?;
         self.endorsements.validate()
     }
 }
+
+impl Config {
+    /// Every further provider can be told from all the others.
+    fn validate_providers(&self) -> Result<(), ConfigError> {
+        let mut seen: Vec<(&str, Option<String>, &[String])> = Vec::new();
+        for provider in self.all_providers() {
+            let (name, prefix, hosts) = (provider.name(), provider.prefix(), provider.host_names.as_slice());
+            let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+            if name.is_empty() || name.len() > MAX_NAME_BYTES || !name.bytes().all(plain) {
+                let fix = "use up to 63 lower-case letters, digits and `-`";
+                return Err(ConfigError::invalid("providers.name", name, fix));
+            }
+            if seen.iter().any(|(other, ..)| *other == name) {
+                let fix = "every provider needs a `name` of its own; `default` is that of `[provider]`";
+                return Err(ConfigError::invalid("providers.name", name, fix));
+            }
+            let overlaps = |others: &[String]| {
+                hosts.is_empty() && others.is_empty() || hosts.iter().any(|host| others.contains(host))
+            };
+            if let Some((other, ..)) =
+                seen.iter().find(|(_, others, names)| *others == prefix && overlaps(names))
+            {
+                let fix = format!("it is addressed as `{other}` is; give it a `path_prefix` or `host_names`");
+                return Err(ConfigError::invalid("providers.name", name, fix));
+            }
+            seen.push((name, prefix, hosts));
+        }
+        self.providers.iter().try_for_each(ProviderConfig::validate)
+    }
+}
+
+/// As long as a DNS label, which a name may become.
+const MAX_NAME_BYTES: usize = 63;
 
 impl ProviderConfig {
     fn validate(&self) -> Result<(), ConfigError> {

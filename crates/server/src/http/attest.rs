@@ -16,7 +16,9 @@ use time::OffsetDateTime;
 use super::body;
 use super::error::Failure;
 use super::metadata::json;
+use super::tenancy::Tenant;
 use crate::app::App;
+use crate::provider::Provider;
 
 /// Longest body whose work is certainly short; common requests have some 7 KiB. Longer ones go to the pool,
 /// and so do draft policies, whose evaluation may take a million steps.
@@ -25,28 +27,29 @@ const INLINE_BODY_BYTES: usize = 32 * 1024;
 /// `POST /attest/{type}` under every api-version.
 pub(super) async fn attest(
     State(app): State<Arc<App>>,
+    Tenant(provider): Tenant,
     Path(attestation_type): Path<String>,
     request: Request<Body>,
 ) -> Result<Response, Failure> {
     let attestation_type: AttestationType = attestation_type.parse()?;
     let version = ApiVersion::from_query(request.uri().query())?;
     if version.requires_access_token_to_attest() {
-        app.access_tokens.verify(request.headers(), OffsetDateTime::now_utc())?;
+        provider.access_tokens.verify(request.headers(), OffsetDateTime::now_utc())?;
     }
     let _place = app.admission.enter().await?;
     let body = body::read(request, app.limits.body_bytes, app.body_timeout()).await?;
     let now = OffsetDateTime::now_utc();
     let token = if body.len() > INLINE_BODY_BYTES {
-        let answering = Arc::clone(&app);
+        let (answering, provider) = (Arc::clone(&app), Arc::clone(&provider));
         let parse = move || Attestation::parse(attestation_type, &body, version);
-        pooled(&app, async move { parse()?.answer(&answering, now).await }).await?
+        pooled(&app, async move { parse()?.answer(&answering, &provider, now).await }).await?
     } else {
         let attestation = Attestation::parse(attestation_type, &body, version)?;
         if attestation.draft_policy.is_some() {
-            let answering = Arc::clone(&app);
-            pooled(&app, async move { attestation.answer(&answering, now).await }).await?
+            let (answering, provider) = (Arc::clone(&app), Arc::clone(&provider));
+            pooled(&app, async move { attestation.answer(&answering, &provider, now).await }).await?
         } else {
-            attestation.answer(&app, now).await?
+            attestation.answer(&app, &provider, now).await?
         }
     };
     Ok(json(api::response::token_body(version, token.as_str())))
@@ -55,13 +58,14 @@ pub(super) async fn attest(
 /// `POST /attest/Tee/{type}`, how 2018-09-01-preview also spells it.
 pub(super) async fn attest_2018(
     app: State<Arc<App>>,
+    tenant: Tenant,
     attestation_type: Path<String>,
     request: Request<Body>,
 ) -> Result<Response, Failure> {
     if ApiVersion::from_query(request.uri().query())? != ApiVersion::V2018_09_01Preview {
         return Err(Failure::only_in_2018());
     }
-    attest(app, attestation_type, request).await
+    attest(app, tenant, attestation_type, request).await
 }
 
 /// Does work that a stranger can make long, where it does not hold up the work of others.
@@ -115,16 +119,16 @@ impl Attestation {
     }
 
     /// The stages, one after the other. Each hands over what the next one takes.
-    async fn answer(self, app: &App, now: OffsetDateTime) -> Result<Token, Failure> {
+    async fn answer(self, app: &App, provider: &Provider, now: OffsetDateTime) -> Result<Token, Failure> {
         // Evidence and endorsements may be appraised as of another time; a token is of now.
         let as_of = app.danger_appraise_at.unwrap_or(now);
         let draft = self.draft_policy.as_deref().map(Policy::analyze).transpose()?;
-        let policy = draft.as_ref().unwrap_or(&app.sgx_policy);
+        let policy = draft.as_ref().unwrap_or(&provider.sgx_policy);
         let settings = Settings::of(policy)?;
         let quote = self.evidence.parse()?;
         let pck = app.pck(&quote)?;
         let authentic = quote.authenticate(&pck)?;
-        let minimum = settings.tcb_baseline.minimum(app.baseline.min_tcb_evaluation);
+        let minimum = settings.tcb_baseline.minimum(provider.baseline.min_tcb_evaluation);
         let chain = || pck.issuer_chain_pem();
         let endorsements = app.endorsements.get(&pck.endorsements_id(), minimum, chain, as_of).await?;
         let verified = authentic.verify(&endorsements, as_of)?;
@@ -135,10 +139,10 @@ impl Attestation {
             nonce: self.nonce.map(Nonce::into_claim),
             runtime_type: data_type(runtime),
         };
-        let result = appraise(&bound, data, &app.baseline, policy, &settings, as_of)?;
+        let result = appraise(&bound, data, &provider.baseline, policy, &settings, as_of)?;
         Ok(match draft {
-            None => app.issuer.issue(result, now)?,
-            Some(_) => app.issuer.issue_draft(result, now)?,
+            None => provider.issuer.issue(result, now)?,
+            Some(_) => provider.issuer.issue_draft(result, now)?,
         })
     }
 }

@@ -14,6 +14,7 @@ use tower::ServiceExt;
 
 use super::error::{Failure, LoggedFailure};
 use super::request_id::RequestId;
+use super::tenancy::{Addresses, ProviderIndex};
 
 const SERVICE_VERSION: HeaderValue = HeaderValue::from_static(env!("CARGO_PKG_VERSION"));
 
@@ -23,14 +24,14 @@ const MAX_LOGGED_PATH_CHARS: usize = 128;
 /// The way to the routes.
 #[derive(Debug)]
 pub(crate) struct Front {
-    prefix: Option<String>,
+    addresses: Addresses,
     router: Router,
     timeout: Duration,
 }
 
 impl Front {
-    pub(crate) fn new(router: Router, prefix: Option<String>, timeout: Duration) -> Self {
-        Self { prefix, router, timeout }
+    pub(crate) fn new(router: Router, addresses: Addresses, timeout: Duration) -> Self {
+        Self { addresses, router, timeout }
     }
 
     /// Answers one request, whatever it is.
@@ -69,10 +70,11 @@ impl Front {
     }
 
     async fn routed(&self, mut request: Request<Body>) -> Response<Body> {
-        match canonical(request.uri(), self.prefix.as_deref()) {
-            Some(uri) => *request.uri_mut() = uri,
-            None => return Failure::not_found().into_response(),
-        }
+        let Some((provider, uri)) = self.canonical(request.uri(), request.headers()) else {
+            return Failure::not_found().into_response();
+        };
+        *request.uri_mut() = uri;
+        request.extensions_mut().insert(provider);
         let answer = AssertUnwindSafe(self.router.clone().oneshot(request));
         match tokio::time::timeout(self.timeout, CatchUnwind(Box::pin(answer.0))).await {
             Ok(Ok(Ok(response))) => response,
@@ -80,6 +82,24 @@ impl Front {
             Ok(Err(panic)) => Failure::panicked(&panic).into_response(),
             Err(_) => Failure::timed_out().into_response(),
         }
+    }
+
+    /// The provider, and the URI with its path in lower case and without the provider's prefix. Health is
+    /// asked with or without a prefix: it is the process's.
+    fn canonical(&self, uri: &Uri, headers: &HeaderMap) -> Option<(ProviderIndex, Uri)> {
+        let lower_case = uri.path().to_ascii_lowercase();
+        let (provider, path) = match self.addresses.find(&lower_case, headers) {
+            Some(found) => found,
+            None if lower_case.starts_with("/healthz/") => (ProviderIndex(0), lower_case.as_str()),
+            None => return None,
+        };
+        let path_and_query = match uri.query() {
+            Some(query) => format!("{path}?{query}"),
+            None => path.to_owned(),
+        };
+        let mut parts = uri.clone().into_parts();
+        parts.path_and_query = Some(PathAndQuery::try_from(path_and_query).ok()?);
+        Some((provider, Uri::from_parts(parts).ok()?))
     }
 }
 
@@ -103,27 +123,6 @@ impl<F: Future> Future for CatchUnwind<F> {
             }
         }
     }
-}
-
-/// The URI with its path in lower case and without the provider's prefix, if it has that. Health is asked
-/// with or without the prefix: it is the process's.
-fn canonical(uri: &Uri, prefix: Option<&str>) -> Option<Uri> {
-    let path = uri.path().to_ascii_lowercase();
-    let path = match prefix {
-        Some(_) if path.starts_with("/healthz/") => path.as_str(),
-        Some(prefix) => path
-            .strip_prefix('/')?
-            .strip_prefix(prefix)
-            .filter(|rest| rest.starts_with('/') || rest.is_empty())?,
-        None => path.as_str(),
-    };
-    let path_and_query = match uri.query() {
-        Some(query) => format!("{path}?{query}"),
-        None => path.to_owned(),
-    };
-    let mut parts = uri.clone().into_parts();
-    parts.path_and_query = Some(PathAndQuery::try_from(path_and_query).ok()?);
-    Uri::from_parts(parts).ok()
 }
 
 /// The caller's own id of the request, if it is harmless text, and whether the caller wants it back.
@@ -157,7 +156,9 @@ mod tests {
             .route("/panics", get(panics))
             .route("/never", get(never))
             .route("/path/{segment}", get(|uri: Uri| async move { uri.to_string() }));
-        Front::new(router, prefix.map(str::to_owned), Duration::from_millis(100))
+        let mut config = crate::config::Config::default();
+        config.provider.path_prefix = prefix.map(str::to_owned);
+        Front::new(router, Addresses::of(&config), Duration::from_millis(100))
     }
 
     async fn get_from(front: &Front, path: &str) -> (StatusCode, HeaderMap, String) {

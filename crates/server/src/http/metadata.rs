@@ -1,17 +1,14 @@
 //! What relying parties read: keys and discovery. Anonymous, and a bearer token of any kind is tolerated,
 //! because SDKs send theirs everywhere.
 
-use std::sync::Arc;
-
 use axum::body::Bytes;
-use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use token::metadata::Metadata;
 use token::{Jwk, Jwks};
 
-use crate::app::App;
+use super::tenancy::Tenant;
 
 /// Claims that a token may hold, as the real service lists them.
 const CLAIMS_SUPPORTED: [&str; 18] = [
@@ -53,13 +50,13 @@ impl Documents {
 }
 
 /// `GET /certs`.
-pub(super) async fn certs(State(app): State<Arc<App>>) -> Response {
-    json(app.documents.certs.clone())
+pub(super) async fn certs(Tenant(provider): Tenant) -> Response {
+    json(provider.documents.certs.clone())
 }
 
 /// `GET /.well-known/openid-configuration`.
-pub(super) async fn openid_configuration(State(app): State<Arc<App>>) -> Response {
-    json(app.documents.openid_configuration.clone())
+pub(super) async fn openid_configuration(Tenant(provider): Tenant) -> Response {
+    json(provider.documents.openid_configuration.clone())
 }
 
 /// `OPTIONS` of both; a browser's preflight is answered before it gets here.

@@ -10,6 +10,7 @@ use x509_cert::der::pem::{LineEnding, decode_vec, encode_string};
 
 use super::authority::{certificate_error, common_name};
 use super::{IdentityError, certificate_for};
+use crate::config::DEFAULT_PROVIDER;
 use crate::data_dir::DataDir;
 
 const KEY_LABEL: &str = "PRIVATE KEY";
@@ -20,8 +21,17 @@ const KEY_LABEL: &str = "PRIVATE KEY";
 /// The certificate is as the real service's signing certificates are: self-signed, subject and issuer
 /// `CN=<provider URI>`, serial 1, valid 2019-05-01 to 2050-12-31, CA:FALSE, with both key identifiers.
 /// Relying parties take the key from it and check nothing else of it.
-pub(crate) fn signer(dir: &DataDir, algorithm: SigningAlgorithm, uri: &str) -> Result<Signer, IdentityError> {
+pub(crate) fn signer(
+    dir: &DataDir,
+    algorithm: SigningAlgorithm,
+    provider: &str,
+    uri: &str,
+) -> Result<Signer, IdentityError> {
     let (key_file, certificate_file) = files(algorithm);
+    let certificate_file = match provider {
+        DEFAULT_PROVIDER => certificate_file.to_owned(),
+        other => certificate_file.replace(".pem", &format!("-{other}.pem")),
+    };
     let invalid = || IdentityError::Invalid {
         file: key_file,
         expected: "a PKCS #8 private key in PEM",
@@ -50,13 +60,13 @@ pub(crate) fn signer(dir: &DataDir, algorithm: SigningAlgorithm, uri: &str) -> R
     let pair =
         KeyPair::from_pkcs8_der_and_sign_algo(&PrivatePkcs8KeyDer::from(pkcs8.as_slice()), pair_algorithm)
             .map_err(certificate_error(uri))?;
-    let kept = dir.read(certificate_file)?.and_then(|pem| kept_certificate(&pem, &pair, uri));
+    let kept = dir.read(&certificate_file)?.and_then(|pem| kept_certificate(&pem, &pair, uri));
     let certificate = match kept {
         Some(der) => der,
         None => {
             let certificate =
                 certificate_params(&pair, uri).self_signed(&pair).map_err(certificate_error(uri))?;
-            dir.write(certificate_file, certificate.pem().as_bytes())?;
+            dir.write(&certificate_file, certificate.pem().as_bytes())?;
             certificate.der().to_vec()
         }
     };
@@ -114,11 +124,18 @@ mod tests {
         for (name, algorithm) in [("es256", SigningAlgorithm::Es256), ("rs256", SigningAlgorithm::Rs256)] {
             let dir = DataDir::open(&scratch(&format!("signing_{name}"))).unwrap();
             let file = format!("signing-certificate-{name}.pem");
-            let first = signer(&dir, algorithm, "https://a.example").unwrap().key_id().to_owned();
+            let first =
+                signer(&dir, algorithm, DEFAULT_PROVIDER, "https://a.example").unwrap().key_id().to_owned();
             let certificate = dir.read(&file).unwrap().unwrap();
-            assert_eq!(signer(&dir, algorithm, "https://a.example").unwrap().key_id(), first);
+            assert_eq!(
+                signer(&dir, algorithm, DEFAULT_PROVIDER, "https://a.example").unwrap().key_id(),
+                first
+            );
             assert_eq!(dir.read(&file).unwrap().unwrap(), certificate, "kept for the same URI");
-            assert_eq!(signer(&dir, algorithm, "https://b.example").unwrap().key_id(), first);
+            assert_eq!(
+                signer(&dir, algorithm, DEFAULT_PROVIDER, "https://b.example").unwrap().key_id(),
+                first
+            );
             let reissued = dir.read(&file).unwrap().unwrap();
             assert_ne!(reissued, certificate, "reissued for another URI");
             let reissued = Certificate::from_pem(&reissued).unwrap();
@@ -138,9 +155,9 @@ mod tests {
     #[test]
     fn a_damaged_key_is_reported_and_not_replaced() {
         let dir = DataDir::open(&scratch("signing_damaged")).unwrap();
-        signer(&dir, SigningAlgorithm::Es256, "https://a.example").unwrap();
+        signer(&dir, SigningAlgorithm::Es256, DEFAULT_PROVIDER, "https://a.example").unwrap();
         dir.write_private("signing-key-es256.pem", b"damaged").unwrap();
-        let error = signer(&dir, SigningAlgorithm::Es256, "https://a.example").unwrap_err();
+        let error = signer(&dir, SigningAlgorithm::Es256, DEFAULT_PROVIDER, "https://a.example").unwrap_err();
         assert!(matches!(error, IdentityError::Invalid { .. }), "{error}");
         assert_eq!(dir.read("signing-key-es256.pem").unwrap().unwrap(), b"damaged");
     }
@@ -148,9 +165,9 @@ mod tests {
     #[test]
     fn a_damaged_certificate_is_replaced() {
         let dir = DataDir::open(&scratch("signing_damaged_certificate")).unwrap();
-        signer(&dir, SigningAlgorithm::Es256, "https://a.example").unwrap();
+        signer(&dir, SigningAlgorithm::Es256, DEFAULT_PROVIDER, "https://a.example").unwrap();
         dir.write("signing-certificate-es256.pem", b"damaged").unwrap();
-        signer(&dir, SigningAlgorithm::Es256, "https://a.example").unwrap();
+        signer(&dir, SigningAlgorithm::Es256, DEFAULT_PROVIDER, "https://a.example").unwrap();
         let pem = dir.read("signing-certificate-es256.pem").unwrap().unwrap();
         let certificate = Certificate::from_pem(&pem).unwrap();
         assert!(Certificate::from_der(&certificate.to_der().unwrap()).is_ok());

@@ -17,4 +17,5 @@ mod endorsements;
 mod healthz;
 mod limits;
 mod log;
+mod providers;
 mod well_known;
