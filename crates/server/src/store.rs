@@ -2,7 +2,7 @@
 //!
 //! One SQLite file (WAL, one writer), opened by the server and, beside it, by the commands that import
 //! endorsements. What it returns is as untrusted as what comes from the network: callers verify it
-//! again. Rows that belong to a provider are keyed by its opaque id ([`management`]); endorsements and
+//! again. Rows that belong to a provider are keyed by its opaque id (`management`); endorsements and
 //! watermarks are facts about the vendor and belong to none.
 
 pub(crate) mod management;
