@@ -43,7 +43,7 @@ pub(super) fn items(text: &[u8]) -> Result<Vec<Item>, FormatError> {
 }
 
 /// A signed document, perhaps with white space in it.
-fn document(text: &[u8], chain: Option<Vec<u8>>) -> Result<Vec<Item>, FormatError> {
+pub(super) fn document(text: &[u8], chain: Option<Vec<u8>>) -> Result<Vec<Item>, FormatError> {
     let text = compact(trim(text));
     // The identity of the quote verification enclave is an enclave identity that nothing here needs.
     if first_member(&text) == Some(b"enclaveIdentity") {

@@ -13,29 +13,39 @@ pub(super) fn items(bytes: &[u8]) -> Result<Vec<Item>, FormatError> {
     if let Some(items) = binary::items(bytes)? {
         return Ok(items);
     }
+    match trim(bytes) {
+        text @ [b'{', ..] => json::items(text),
+        _ => plain(bytes),
+    }
+}
+
+/// The items of one blob inside another format: a signed document, or certificates or a CRL in any
+/// encoding. `chain`, in PEM, is that of the document or CRL. A blob is none of the formats that hold
+/// others: what nests has no end.
+pub(super) fn blob(bytes: &[u8], chain: Option<&[u8]>) -> Result<Vec<Item>, FormatError> {
+    let mut items = match trim(bytes) {
+        text @ [b'{', ..] => json::document(text, None)?,
+        _ => plain(bytes)?,
+    };
+    if let (Some(chain), [item]) = (chain, items.as_mut_slice()) {
+        item.issuer_chain = Some(issuer_chain(chain)?);
+    }
+    Ok(items)
+}
+
+/// Certificates or a CRL in DER, PEM or hexadecimal.
+fn plain(bytes: &[u8]) -> Result<Vec<Item>, FormatError> {
     if bytes.starts_with(b"\x30") && bytes.get(1).is_some_and(|length| *length > 0x7f) {
         return der_items(vec![without_nul(bytes).to_vec()]);
     }
-    let text = trim(bytes);
-    match text {
-        [b'{', ..] => json::items(text),
-        [b'-', ..] => pem_items(text),
+    match trim(bytes) {
+        text @ [b'-', ..] => pem_items(text),
         text if !text.is_empty() && text.iter().all(u8::is_ascii_hexdigit) => {
             let der = hex::decode(text).map_err(|_| FormatError::Unknown)?;
             der_items(vec![der])
         }
         _ => Err(FormatError::Unknown),
     }
-}
-
-/// The items of one blob inside another format: a document, or certificates or a CRL in any encoding.
-/// `chain`, in PEM, is that of the document or CRL.
-pub(super) fn blob(bytes: &[u8], chain: Option<&[u8]>) -> Result<Vec<Item>, FormatError> {
-    let mut items = items(bytes)?;
-    if let (Some(chain), [item]) = (chain, items.as_mut_slice()) {
-        item.issuer_chain = Some(issuer_chain(chain)?);
-    }
-    Ok(items)
 }
 
 /// A PEM chain of another format in strict form: with line feeds, without a NUL at its end.
