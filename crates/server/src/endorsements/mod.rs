@@ -181,13 +181,9 @@ impl EndorsementService {
     async fn refresh_due(&self, now: OffsetDateTime) {
         let due: Vec<(Key, Kept)> = {
             let mut kept = self.inner.kept.write().unwrap_or_else(PoisonError::into_inner);
-            // Numbers that drafts asked for are not worth fetching again until one asks again.
-            kept.retain(|(_, number), kept| number.is_none() || now <= kept.endorsements.expires().at);
-            let is_due = |key: &Key, kept: &Kept| key.1.is_none() && kept.due <= Instant::now();
-            kept.iter()
-                .filter(|(key, kept)| is_due(key, kept))
-                .map(|(key, kept)| (*key, kept.clone()))
-                .collect()
+            drop_overtaken(&mut kept, now);
+            let due = kept.iter().filter(|(_, kept)| kept.due <= Instant::now());
+            due.map(|(key, kept)| (*key, kept.clone())).collect()
         };
         for (key, kept) in due {
             let chain = kept.pck_crl_issuer_chain.clone();
@@ -263,6 +259,20 @@ impl Inner {
             kept.failures = kept.failures.saturating_add(1);
         }
     }
+}
+
+/// Ends the refreshing of numbers that a policy once asked for: of those that the standard one has reached,
+/// and of those that the service has not renewed. Until then they are as much in use as the standard one.
+fn drop_overtaken(kept: &mut HashMap<Key, Kept>, now: OffsetDateTime) {
+    let standard: HashMap<EndorsementsId, u32> = kept
+        .iter()
+        .filter(|((_, number), _)| number.is_none())
+        .map(|((id, _), kept)| (*id, kept.endorsements.tcb_evaluation_data_number()))
+        .collect();
+    kept.retain(|(id, number), kept| {
+        let is_ahead = |number| standard.get(id).is_none_or(|standard| *standard < number);
+        number.is_none_or(|number| is_ahead(number) && now <= kept.endorsements.expires().at)
+    });
 }
 
 /// How long to wait until endorsements of this age and remaining life are fetched anew: to the end of the

@@ -347,6 +347,33 @@ async fn a_newer_evaluation_number_is_asked_for_by_number() {
     assert_eq!(store(&config).watermark(&kept_items(&standard)[0]).unwrap(), Some(17));
 }
 
+/// Else revocations would reach a provider whose minimum is above the standard number a month late.
+#[tokio::test(flavor = "multi_thread")]
+async fn endorsements_asked_for_by_number_are_refreshed_too() {
+    let mut forge = forge(b"");
+    let standard = numbered(&mut forge, 17);
+    let early = numbered(&mut forge, 18);
+    let pcs = Pcs::start(&standard).await;
+    pcs.give_by_number(18, &early);
+    let mut config = pcs.config("endorsements_by_number_refresh", &standard);
+    config.provider.baseline.min_tcb_evaluation = Some(18);
+    config.endorsements.refresh_interval_secs = 1;
+    let service = Service::start(config.clone()).await;
+    service.attest_quote(&standard).await.claims();
+    pcs.give_by_number(18, &numbered(&mut forge, 19));
+    let item = format!("{}@18", kept_items(&standard)[0]);
+    assert_eq!(store(&config).watermark(&item).unwrap(), Some(18));
+    tokio::time::sleep(Duration::from_millis(2500)).await;
+    assert_eq!(store(&config).watermark(&item).unwrap(), Some(19));
+    // Once the standard number is as high, nobody asks by number any more.
+    pcs.give(&numbered(&mut forge, 19));
+    tokio::time::sleep(Duration::from_millis(2500)).await;
+    pcs.give_by_number(18, &numbered(&mut forge, 20));
+    tokio::time::sleep(Duration::from_millis(2500)).await;
+    assert_eq!(store(&config).watermark(&item).unwrap(), Some(19));
+    service.attest_quote(&standard).await.claims();
+}
+
 fn nul_terminated_hash(document: &[u8]) -> String {
     hex::encode(crypto::sha256_of_parts(&[document, b"\0"]))
 }
