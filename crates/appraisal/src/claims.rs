@@ -21,6 +21,27 @@ const DEPRECATED_INPUT: [(&str, &str); 6] = [
     ("$tee", "x-ms-attestation-type"),
 ];
 
+/// Every name that the policy may read of an SGX enclave, sorted.
+pub const SGX_CLAIM_NAMES: [&str; 17] = [
+    "$is-debuggable",
+    "$product-id",
+    "$sgx-mrenclave",
+    "$sgx-mrsigner",
+    "$svn",
+    "$tee",
+    "x-ms-attestation-type",
+    "x-ms-sgx-config-id",
+    "x-ms-sgx-config-svn",
+    "x-ms-sgx-is-debuggable",
+    "x-ms-sgx-isv-extended-product-id",
+    "x-ms-sgx-isv-family-id",
+    "x-ms-sgx-mrenclave",
+    "x-ms-sgx-mrsigner",
+    "x-ms-sgx-product-id",
+    "x-ms-sgx-report-data",
+    "x-ms-sgx-svn",
+];
+
 /// The scalar claims of an SGX enclave, as the policy reads them and the token carries them.
 ///
 /// The four claims of Key Separation and Sharing appear only for enclaves built with it.
@@ -48,7 +69,8 @@ pub fn sgx_claims(report: &BoundReport) -> Vec<(&'static str, Value)> {
 }
 
 /// What the policy reads: the scalar claims and their deprecated names.
-pub(crate) fn incoming(claims: &[(&'static str, Value)]) -> Vec<Claim> {
+#[must_use]
+pub fn incoming(claims: &[(&'static str, Value)]) -> Vec<Claim> {
     let deprecated = DEPRECATED_INPUT.iter().filter_map(|(old, modern)| {
         let (_, value) = claims.iter().find(|(name, _)| name == modern)?;
         Some(Claim::service(*old, value.clone()))

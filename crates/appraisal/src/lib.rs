@@ -20,6 +20,6 @@ mod settings;
 
 pub use appraise::{AppraisalError, AttestationResult, DataType, RequestData, appraise};
 pub use baseline::{Baseline, BaselineError};
-pub use claims::sgx_claims;
+pub use claims::{SGX_CLAIM_NAMES, incoming, sgx_claims};
 pub use issuer::{Issuer, Token};
 pub use settings::{Settings, SettingsError, TcbBaseline};

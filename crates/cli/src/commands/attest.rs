@@ -222,7 +222,7 @@ impl DataType {
     }
 }
 
-fn bearer(path: &Path) -> Result<HeaderValue, Failure> {
+pub(super) fn bearer(path: &Path) -> Result<HeaderValue, Failure> {
     let mut value = HeaderValue::from_str(&format!("Bearer {}", input::read_text(path)?.trim()))
         .map_err(|_| Failure::usage(format!("`{}` does not hold an access token", path.display())))?;
     value.set_sensitive(true);
@@ -230,14 +230,14 @@ fn bearer(path: &Path) -> Result<HeaderValue, Failure> {
 }
 
 /// `{"token": "..."}`, or the bare string of the oldest version.
-fn token_of(body: &[u8]) -> Result<String, Failure> {
+pub(super) fn token_of(body: &[u8]) -> Result<String, Failure> {
     let answer: Option<Value> = serde_json::from_slice(body).ok();
     let token = answer.as_ref().and_then(|answer| answer.get("token").unwrap_or(answer).as_str());
     token.map(str::to_owned).ok_or_else(|| Failure::failed("the service's answer holds no token"))
 }
 
 /// What the service said. A 400 is its answer about the evidence; everything else kept it from answering.
-fn refusal(status: StatusCode, body: &[u8]) -> Failure {
+pub(super) fn refusal(status: StatusCode, body: &[u8]) -> Failure {
     let answer: Value = serde_json::from_slice(body).unwrap_or_default();
     let text = |name: &str| answer.pointer(&format!("/error/{name}")).and_then(Value::as_str);
     let message = match (text("code"), text("message")) {

@@ -6,6 +6,7 @@ mod endorsements;
 mod evidence;
 mod policy;
 mod serve;
+mod signers;
 mod token;
 mod version;
 
@@ -28,6 +29,8 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Policy(policy::Policy),
     #[command(subcommand)]
+    Signers(signers::Signers),
+    #[command(subcommand)]
     Config(config::Config),
     Version(version::Version),
 }
@@ -41,6 +44,7 @@ impl Command {
             Self::Evidence(command) => command.run(),
             Self::Endorsements(command) => command.run(),
             Self::Policy(command) => command.run(),
+            Self::Signers(command) => command.run(),
             Self::Config(command) => command.run(),
             Self::Version(command) => command.run(),
         }

@@ -1,9 +1,9 @@
-//! `vouchsafe policy`: what the service would say of a policy text.
+//! `vouchsafe policy check`: what the service would say of a policy text.
 
 use std::path::PathBuf;
 
-use clap::Subcommand;
-use policy::{Diagnostic, Policy as Analyzed};
+use clap::{Args, ValueEnum};
+use policy::{Diagnostic, Policy};
 use serde_json::json;
 
 use crate::exit::Exit;
@@ -11,43 +11,56 @@ use crate::failure::Failure;
 use crate::input;
 use crate::output;
 
-/// Check an attestation policy before it is used
-#[derive(Debug, Subcommand)]
-pub(crate) enum Policy {
-    /// Analyze a policy as the service does, and point at what is wrong with it
-    Check {
-        /// File with the policy text; `-` is standard input
-        file: PathBuf,
+/// Analyze a policy as the service does, and point at what is wrong with it
+#[derive(Debug, Args)]
+pub(crate) struct Check {
+    /// File with the policy text; `-` is standard input
+    file: PathBuf,
 
-        /// Print `{valid, version, hash, diagnostics}` as JSON
-        #[arg(long)]
-        json: bool,
-    },
+    /// Also warn of conditions on claims that evidence of this type never yields
+    #[arg(long, value_enum, ignore_case = true, value_name = "TYPE")]
+    attestation_type: Option<Evidence>,
+
+    /// Print `{valid, version, hash, diagnostics}` as JSON
+    #[arg(long)]
+    json: bool,
 }
 
-impl Policy {
+/// The attestation types whose claims are known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Evidence {
+    /// Intel SGX, as a quote or as an Open Enclave report
+    #[value(name = "SgxEnclave", aliases = ["sgx", "OpenEnclave"])]
+    SgxEnclave,
+}
+
+impl Check {
     pub(crate) fn run(self) -> Result<Exit, Failure> {
-        let Self::Check { file, json } = self;
-        let bytes = input::read_file(&file)?;
-        let analyzed = Analyzed::analyze_bytes(&bytes);
-        let (diagnostics, policy): (Vec<&Diagnostic>, _) = match &analyzed {
-            Ok(policy) => (policy.warnings().iter().collect(), Some(policy)),
+        let bytes = input::read_file(&self.file)?;
+        let analyzed = Policy::analyze_bytes(&bytes);
+        let unknown = match (&analyzed, self.attestation_type) {
+            (Ok(policy), Some(Evidence::SgxEnclave)) => policy.unknown_claims(&appraisal::SGX_CLAIM_NAMES),
+            _ => Vec::new(),
+        };
+        let (mut diagnostics, policy): (Vec<&Diagnostic>, _) = match &analyzed {
+            Ok(policy) => (policy.warnings().iter().chain(&unknown).collect(), Some(policy)),
             Err(diagnostics) => (diagnostics.iter().collect(), None),
         };
-        if json {
+        diagnostics.sort_by_key(|diagnostic| diagnostic.span.start);
+        if self.json {
             output::json(&json!({
                 "valid": policy.is_some(),
                 "version": policy.map(|policy| policy.version().to_string()),
-                "hash": policy.map(Analyzed::hash),
+                "hash": policy.map(Policy::hash),
                 "diagnostics": diagnostics,
             }))?;
         } else {
-            let text = String::from_utf8_lossy(&bytes);
+            let (shown, text) = (self.file.display(), String::from_utf8_lossy(&bytes));
             for diagnostic in diagnostics {
-                output::line(&output::printable(&explain(&file.display().to_string(), &text, diagnostic)))?;
+                output::line(&output::printable(&explain(&shown.to_string(), &text, diagnostic)))?;
             }
             if let Some(policy) = policy {
-                let (shown, version, hash) = (file.display(), policy.version(), policy.hash());
+                let (version, hash) = (policy.version(), policy.hash());
                 output::line(&format!("{shown}: a policy of version {version}; x-ms-policy-hash is {hash}"))?;
             }
         }
@@ -56,7 +69,7 @@ impl Policy {
 }
 
 /// Position and message, the line, a marker below the offending part, and the hint.
-fn explain(file: &str, text: &str, diagnostic: &Diagnostic) -> String {
+pub(super) fn explain(file: &str, text: &str, diagnostic: &Diagnostic) -> String {
     let span = &diagnostic.span;
     let severity = if diagnostic.is_warning() { "warning" } else { "error" };
     let (line_number, column) = (span.line, span.column.saturating_add(1));
