@@ -90,6 +90,22 @@ async fn slow_heads_and_bodies_are_cut() {
     assert_eq!(service.get("/certs").await.status, 200);
 }
 
+/// Who asks and takes no answers would otherwise keep a connection, and few of them all, for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_takes_no_answers_is_cut() {
+    let config = with_limits(config("limit_stalled", &forge(b"").mint()), |limits| {
+        limits.connections = 1;
+        limits.header_timeout_secs = 1;
+    });
+    let service = Service::start(config).await;
+    let mut stalled = connect(&service).await;
+    let requests = b"GET /certs HTTP/1.1\r\nhost: x\r\n\r\n".repeat(1000);
+    let second = Duration::from_secs(1);
+    while matches!(tokio::time::timeout(second, stalled.write_all(&requests)).await, Ok(Ok(()))) {}
+    let answer = tokio::time::timeout(5 * second, service.get("/certs")).await;
+    assert_eq!(answer.expect("the connection is free again").status, 200);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn overload_is_429_and_recovers() {
     let minted = forge(b"").mint();
