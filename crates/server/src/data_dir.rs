@@ -75,27 +75,12 @@ impl DataDir {
 
     /// The content of a file, or none if it is not there.
     pub(crate) fn read(&self, name: &str) -> Result<Option<Vec<u8>>, DataDirError> {
-        let path = self.file(name);
-        match read_bounded(&path, MAX_FILE_BYTES) {
-            Ok(bytes) => Ok(Some(bytes)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(source) => Err(DataDirError::Io { path, source }),
-        }
+        read_file(&self.file(name))
     }
 
     /// As [`Self::read`], for a file that only its owner may read.
     pub(crate) fn read_private(&self, name: &str) -> Result<Option<Vec<u8>>, DataDirError> {
-        let Some(bytes) = self.read(name)? else { return Ok(None) };
-        let path = self.file(name);
-        let mode = fs::metadata(&path)
-            .map_err(|source| DataDirError::Io { path: path.clone(), source })?
-            .permissions()
-            .mode()
-            & 0o777;
-        if mode & 0o077 != 0 {
-            return Err(DataDirError::KeyExposed { path, mode });
-        }
-        Ok(Some(bytes))
+        read_private_file(&self.file(name))
     }
 
     /// Writes a file that anyone may read.
@@ -133,6 +118,25 @@ impl DataDir {
 pub(crate) fn create(path: &Path) -> Result<(), DataDirError> {
     let created = fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
     created.map_err(|source| DataDirError::Io { path: path.to_owned(), source })
+}
+
+fn read_file(path: &Path) -> Result<Option<Vec<u8>>, DataDirError> {
+    match read_bounded(path, MAX_FILE_BYTES) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(DataDirError::Io { path: path.to_owned(), source }),
+    }
+}
+
+/// The content of a file that only its owner may read, or none if it is not there. It needs no lock.
+pub(crate) fn read_private_file(path: &Path) -> Result<Option<Vec<u8>>, DataDirError> {
+    let Some(bytes) = read_file(path)? else { return Ok(None) };
+    let metadata = fs::metadata(path).map_err(|source| DataDirError::Io { path: path.to_owned(), source })?;
+    let mode = metadata.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        return Err(DataDirError::KeyExposed { path: path.to_owned(), mode });
+    }
+    Ok(Some(bytes))
 }
 
 /// Reads a file of at most `max_bytes`.

@@ -1,27 +1,30 @@
 //! One attestation provider (tenant): what is its own in an instance that may hold several.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use appraisal::{Baseline, Issuer};
 use crypto::SigningAlgorithm;
-use policy::Policy;
+use time::OffsetDateTime;
 
+use crate::auth::Authorizer;
+use crate::auth::local::LocalIssuer;
 use crate::config::{ProviderConfig, TokenAlgorithm};
 use crate::data_dir::DataDir;
 use crate::http::Documents;
-use crate::http::access_token::AccessTokens;
 use crate::identity;
+use crate::management::Management;
 use crate::server::StartError;
+use crate::store::Store;
 
 /// A provider, ready to attest.
 #[derive(Debug)]
 pub(crate) struct Provider {
-    pub(crate) access_tokens: AccessTokens,
+    pub(crate) authorizer: Authorizer,
     pub(crate) baseline: Baseline,
     pub(crate) documents: Documents,
     pub(crate) issuer: Issuer,
-    /// The policy of both SGX attestation types.
-    pub(crate) sgx_policy: Policy,
+    pub(crate) management: Management,
 }
 
 impl Provider {
@@ -33,7 +36,11 @@ impl Provider {
     pub(crate) fn prepare(
         config: &ProviderConfig,
         dir: &DataDir,
+        store: Arc<Store>,
+        local_issuer: &LocalIssuer,
         local_addr: SocketAddr,
+        danger_appraise_at: Option<OffsetDateTime>,
+        now: OffsetDateTime,
     ) -> Result<Self, StartError> {
         let uri = config.uri_at(local_addr);
         let (algorithm, other) = match config.token_algorithm {
@@ -47,11 +54,11 @@ impl Provider {
             keys.push(identity::signer(dir, other, config.name(), &uri)?.jwk().clone());
         }
         Ok(Self {
-            access_tokens: AccessTokens::load(&config.access_token_issuers)?,
+            authorizer: Authorizer::new(&config.access_token_issuers, local_issuer, config.name())?,
             baseline: config.baseline.baseline(),
             documents: Documents::new(&uri, keys),
             issuer: Issuer::new(uri, signer),
-            sgx_policy: Policy::analyze(policy::defaults::SGX).map_err(StartError::Policy)?,
+            management: Management::open(config, store, danger_appraise_at, now)?,
         })
     }
 }

@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use axum::body::Body;
 use axum::http::{Request, Response};
 use evidence::TrustAnchors;
-use policy::Diagnostics;
 use rustls::server::ResolvesServerCert;
 use time::OffsetDateTime;
 use tokio::net::TcpListener;
@@ -17,6 +16,7 @@ use tokio::task::{JoinError, JoinHandle};
 use tokio_rustls::TlsAcceptor;
 
 use crate::app::App;
+use crate::auth::local::{LocalIssuer, LocalIssuerError};
 use crate::config::{Config, ConfigError, TrustAnchorsConfig, seconds};
 use crate::data_dir::{DataDir, DataDirError, read_bounded};
 use crate::endorsements::EndorsementService;
@@ -25,6 +25,7 @@ use crate::http::front::Front;
 use crate::http::tenancy::Addresses;
 use crate::http::{listener, router};
 use crate::identity::{self, Authority, CertificateFiles, IdentityError};
+use crate::management::OpenPoliciesError;
 use crate::pck_cache::PckCache;
 use crate::provider::Provider;
 use crate::store::{self, Store, StoreError};
@@ -58,9 +59,12 @@ pub enum StartError {
         /// What the system said.
         source: std::io::Error,
     },
-    /// The built-in policy is not one: a mistake of ours.
-    #[error("the default policy is invalid: {0}")]
-    Policy(Diagnostics),
+    /// The data directory's own issuer of access tokens cannot be used.
+    #[error(transparent)]
+    LocalIssuer(#[from] LocalIssuerError),
+    /// The policies of a provider cannot be used.
+    #[error(transparent)]
+    Policies(#[from] OpenPoliciesError),
     /// The database cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -213,11 +217,15 @@ fn prepare(config: &Config, local_addr: SocketAddr) -> Result<Prepared, StartErr
         (Some(certificate), Some(key)) => Arc::new(CertificateFiles::open(certificate, key)?),
         _ => Arc::new(Authority::open(&data_dir, &names, now)?),
     };
+    let store = Arc::new(Store::open(&data_dir.file(store::FILE))?);
+    let local_issuer = LocalIssuer::open(&data_dir)?;
     let providers = config
         .all_providers()
-        .map(|provider| Provider::prepare(provider, &data_dir, local_addr).map(Arc::new))
+        .map(|provider| {
+            let store = Arc::clone(&store);
+            Provider::prepare(provider, &data_dir, store, &local_issuer, local_addr, config.danger_appraise_at, now).map(Arc::new)
+        })
         .collect::<Result<_, _>>()?;
-    let store = Arc::new(Store::open(&data_dir.file(store::FILE))?);
     let anchors = Arc::new(trust_anchors(&config.trust_anchors)?);
     let endorsements = EndorsementService::new(
         &config.endorsements,

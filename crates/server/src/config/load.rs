@@ -29,7 +29,7 @@ pub(super) enum Kind {
 }
 
 /// Every key that is not in a list of tables. A test compares it with the documented example.
-pub(super) const KEYS: [(&str, Kind); 32] = [
+pub(super) const KEYS: [(&str, Kind); 35] = [
     ("danger_appraise_at", Kind::Text),
     ("data_dir", Kind::Path),
     ("endorsements.fetch_timeout_secs", Kind::Integer),
@@ -54,8 +54,11 @@ pub(super) const KEYS: [(&str, Kind); 32] = [
     ("provider.baseline.accept_tcb_status", Kind::Texts),
     ("provider.baseline.max_endorsement_age_days", Kind::Integer),
     ("provider.baseline.min_tcb_evaluation", Kind::Integer),
+    ("provider.explain_denials", Kind::Boolean),
     ("provider.path_prefix", Kind::Text),
+    ("provider.policy_signer_certificates", Kind::Paths),
     ("provider.token_algorithm", Kind::Text),
+    ("provider.trust_model", Kind::Text),
     ("provider.uri", Kind::Text),
     ("tls.cert_file", Kind::Path),
     ("tls.key_file", Kind::Path),
@@ -154,14 +157,26 @@ fn absolute_paths(table: &mut Table, directory: &Path) {
             _ => {}
         }
     }
-    let resolve_issuers = |provider: &mut Value| {
+    let resolve_tables = |provider: &mut Value| {
         if let Some(Value::Array(issuers)) = provider.get_mut("access_token_issuers") {
-            issuers.iter_mut().filter_map(|issuer| issuer.get_mut("jwks_file")).for_each(resolve);
+            for issuer in issuers {
+                for key in ["ca_file", "jwks_file"] {
+                    issuer.get_mut(key).into_iter().for_each(resolve);
+                }
+            }
+        }
+        if let Some(Value::Table(policies)) = provider.get_mut("policies") {
+            policies.iter_mut().for_each(|(_, file)| resolve(file));
         }
     };
-    table.get_mut("provider").into_iter().for_each(resolve_issuers);
+    table.get_mut("provider").into_iter().for_each(resolve_tables);
     if let Some(Value::Array(providers)) = table.get_mut("providers") {
-        providers.iter_mut().for_each(resolve_issuers);
+        for provider in providers {
+            resolve_tables(provider);
+            if let Some(Value::Array(files)) = provider.get_mut("policy_signer_certificates") {
+                files.iter_mut().for_each(resolve);
+            }
+        }
     }
 }
 

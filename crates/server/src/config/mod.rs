@@ -16,8 +16,8 @@ mod validate;
 pub use error::ConfigError;
 pub use load::Sources;
 pub use schema::{
-    AccessTokenIssuer, BaselineConfig, Config, EndorsementsConfig, LimitsConfig, LogConfig, LogFormat,
-    ProviderConfig, TlsConfig, TokenAlgorithm, TrustAnchorsConfig,
+    AccessTokenIssuer, BaselineConfig, Config, EndorsementsConfig, IssuerPreset, LimitsConfig, LogConfig,
+    LogFormat, ProviderConfig, TlsConfig, TokenAlgorithm, TrustAnchorsConfig, TrustModel,
 };
 pub(crate) use schema::{DEFAULT_PROVIDER, seconds};
 

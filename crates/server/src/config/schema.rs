@@ -1,5 +1,6 @@
 //! The schema: every key, its type and its default.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -46,18 +47,27 @@ pub struct Config {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ProviderConfig {
-    /// Who issues the access tokens that api-version 2018-09-01-preview asks of callers.
+    /// Who issues the access tokens of callers, beside the data directory's own issuer.
     pub access_token_issuers: Vec<AccessTokenIssuer>,
     /// What genuine evidence must meet before any policy runs.
     pub baseline: BaselineConfig,
+    /// Tell a denied caller which rules decided, and the values that they saw.
+    pub explain_denials: bool,
     /// Names in the `Host` header that this provider answers to; any, if none are given.
     pub host_names: Vec<String>,
     /// What the provider is called in configuration, log and audit: lower-case letters, digits and `-`.
     pub name: Option<String>,
     /// One path segment before every route of this provider; by default the path of `uri`.
     pub path_prefix: Option<String>,
+    /// By attestation type, the file of a policy, its text or its JWS. It is set when the provider starts
+    /// for the first time, and followed at every start by a shared provider.
+    pub policies: BTreeMap<String, PathBuf>,
+    /// Files of PEM certificates, leaf first, that sign policies under the isolated trust model.
+    pub policy_signer_certificates: Vec<PathBuf>,
     /// The signature algorithm of its tokens.
     pub token_algorithm: TokenAlgorithm,
+    /// Who may change its policies; chosen once.
+    pub trust_model: TrustModel,
     /// Issuer of its tokens and base of its endpoints, without trailing slash.
     pub uri: Option<String>,
 }
@@ -76,15 +86,61 @@ pub struct BaselineConfig {
 }
 
 /// One issuer of callers' access tokens.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct AccessTokenIssuer {
-    /// The `aud` that a token must carry.
-    pub audience: String,
+    /// Values of `aud`, one of which a token must carry.
+    #[serde(deserialize_with = "one_or_several")]
+    pub audience: Vec<String>,
+    /// Certificates of the issuer's TLS, in a PEM file, instead of the system's.
+    pub ca_file: Option<PathBuf>,
+    /// Who may do everything: `claim=value` entries, such as `roles=Attestation Contributor`.
+    pub contributors: Vec<String>,
+    /// Its OpenID Connect discovery document, which says where its keys are.
+    pub discovery_url: Option<String>,
     /// The `iss` that a token must carry.
-    pub issuer: String,
-    /// File with its keys, a JSON Web Key Set.
-    pub jwks_file: PathBuf,
+    pub issuer: Option<String>,
+    /// File with its keys, a JSON Web Key Set, instead of discovery.
+    pub jwks_file: Option<PathBuf>,
+    /// Settings of a well-known issuer, in place of `issuer`.
+    pub preset: Option<IssuerPreset>,
+    /// Who may read: `claim=value` entries, such as `scp=attest.read`.
+    pub readers: Vec<String>,
+    /// The tenant of a preset.
+    pub tenant: Option<String>,
+}
+
+/// Issuers whose settings are known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum IssuerPreset {
+    /// Microsoft Entra ID, whose tokens come in two versions with an issuer each.
+    Entra,
+}
+
+/// Who may change a provider's policies.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TrustModel {
+    /// Callers with the role Contributor. A signature is checked and reported, and not needed.
+    #[default]
+    Aad,
+    /// Callers with the role Contributor, who bring what a configured certificate has signed.
+    Isolated,
+    /// The operator, in the configuration.
+    Shared,
+}
+
+impl TrustModel {
+    /// The model's name, in the configuration and in the database.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Aad => "aad",
+            Self::Isolated => "isolated",
+            Self::Shared => "shared",
+        }
+    }
 }
 
 /// The signature algorithm of tokens (RFC 7518 §3.1).
@@ -331,6 +387,19 @@ fn optional_time<'de, D: serde::Deserializer<'de>>(
 ) -> Result<Option<OffsetDateTime>, D::Error> {
     let Some(text) = Option::<String>::deserialize(deserializer)? else { return Ok(None) };
     parse_time("danger_appraise_at", &text).map(Some).map_err(serde::de::Error::custom)
+}
+
+fn one_or_several<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Values {
+        One(String),
+        Several(Vec<String>),
+    }
+    Ok(match Values::deserialize(deserializer)? {
+        Values::One(value) => vec![value],
+        Values::Several(values) => values,
+    })
 }
 
 fn tcb_statuses<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<TcbStatus>, D::Error> {

@@ -51,7 +51,7 @@ fn the_example_changes_nothing_and_names_every_key() {
 #[test]
 fn every_default_in_the_example_is_the_default() {
     // Keys whose line shows an example because the default is none.
-    const EXAMPLES: [&str; 18] = [
+    const EXAMPLES: [&str; 20] = [
         "danger_appraise_at",
         "data_dir",
         "cert_file",
@@ -66,6 +66,8 @@ fn every_default_in_the_example_is_the_default() {
         "issuer",
         "audience",
         "jwks_file",
+        "policy_signer_certificates",
+        "SgxEnclave",
         "offline",
         "pcs_ca_file",
         "root_ca_crl_url",
@@ -74,9 +76,16 @@ fn every_default_in_the_example_is_the_default() {
     let is_example = |line: &&str| {
         EXAMPLES.iter().any(|key| line.starts_with(&format!("{key} ="))) || line.starts_with("pck_root_files")
     };
+    // A list of tables is empty by default, so all of its tables are examples.
+    let mut in_list = false;
     let text: Vec<_> = uncommented()
         .lines()
-        .filter(|line| !is_example(line) && !line.starts_with("[["))
+        .filter(|line| {
+            if line.starts_with('[') {
+                in_list = line.starts_with("[[");
+            }
+            !in_list && !is_example(line)
+        })
         .map(str::to_owned)
         .collect();
     let path = file("example_defaults", &text.join("\n"));
@@ -125,7 +134,17 @@ fn paths_of_a_file_are_relative_to_it() {
     let config = Sources::new().file(Some(path)).load().unwrap();
     assert_eq!(config.data_dir, directory.join("d"));
     assert_eq!(config.endorsements.offline, [directory.join("e"), PathBuf::from("/abs")]);
-    assert_eq!(config.provider.access_token_issuers[0].jwks_file, directory.join("k.json"));
+    assert_eq!(config.provider.access_token_issuers[0].jwks_file, Some(directory.join("k.json")));
+    let text = "[provider]\npolicies = { SgxEnclave = \"p.txt\" }\npolicy_signer_certificates = [\"s.pem\"]\n\
+                [[providers]]\nname = \"two\"\npath_prefix = \"two\"\npolicies = { Tpm = \"/abs\" }\n\
+                policy_signer_certificates = [\"t.pem\"]\n";
+    let path = file("paths_of_providers", text);
+    let of_providers = path.parent().unwrap().to_owned();
+    let several = Sources::new().file(Some(path)).load().unwrap();
+    assert_eq!(several.provider.policies["SgxEnclave"], of_providers.join("p.txt"));
+    assert_eq!(several.provider.policy_signer_certificates, [of_providers.join("s.pem")]);
+    assert_eq!(several.providers[0].policies["Tpm"], PathBuf::from("/abs"));
+    assert_eq!(several.providers[0].policy_signer_certificates, [of_providers.join("t.pem")]);
     assert_eq!(flag("data_dir", "d").unwrap().data_dir, PathBuf::from("d"));
 }
 
@@ -166,8 +185,10 @@ fn a_wrong_value_is_told_its_key_and_the_fix() {
         ("provider.baseline.accept_tcb_status", "uptodate", "UpToDate"),
         ("provider.baseline.accept_tcb_status", "Revoked", "never genuine"),
         ("provider.baseline.min_tcb_evaluation", "many", "whole number"),
+        ("provider.explain_denials", "maybe", "true"),
         ("provider.path_prefix", "attest", "another word"),
         ("provider.path_prefix", "a/b", "letters"),
+        ("provider.trust_model", "AAD", "isolated"),
         ("provider.uri", "http://attest.example", "https://"),
         ("provider.uri", "https://attest.example/", "slash"),
         ("provider.uri", "https://attest.example/.well-known", "another word"),
@@ -218,6 +239,15 @@ fn a_certificate_file_needs_its_key_file() {
         |key: &str| Sources::new().flag(key, ["server.pem".to_owned()]).load().unwrap_err().to_string();
     assert!(load("tls.cert_file").contains("tls.key_file"));
     assert!(load("tls.key_file").contains("tls.cert_file"));
+}
+
+#[test]
+fn a_policy_is_of_a_type_that_holds_one() {
+    for name in ["sgxenclave", "Pluton", "SGX"] {
+        let path = file("policy_type", &format!("[provider]\npolicies = {{ {name} = \"p\" }}\n"));
+        let message = Sources::new().file(Some(path)).load().unwrap_err().to_string();
+        assert!(message.contains("`SgxEnclave`") && message.contains(name), "{message}");
+    }
 }
 
 #[test]

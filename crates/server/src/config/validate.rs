@@ -2,6 +2,7 @@
 
 use super::schema::uri_path;
 use super::{Config, ConfigError, EndorsementsConfig, LimitsConfig, ProviderConfig};
+use crate::management::POLICY_TYPES;
 
 impl Config {
     /// Compares the values with each other and with what the service can do.
@@ -66,6 +67,10 @@ impl ProviderConfig {
         if let Some(uri) = &self.uri {
             validate_uri(uri)?;
         }
+        if let Some(name) = self.policies.keys().find(|name| !is_policy_type(name)) {
+            let types = POLICY_TYPES.map(|kind| format!("`{kind}`")).join(", ");
+            return Err(ConfigError::invalid("provider.policies", name, format!("use one of {types}")));
+        }
         let Some(prefix) = self.prefix() else { return Ok(()) };
         let key = if self.path_prefix.is_some() { "provider.path_prefix" } else { "provider.uri" };
         api::path::parse_prefix(&prefix)
@@ -78,6 +83,10 @@ impl ProviderConfig {
         }
         Ok(())
     }
+}
+
+fn is_policy_type(name: &str) -> bool {
+    POLICY_TYPES.iter().any(|kind| kind.as_str() == name)
 }
 
 impl EndorsementsConfig {

@@ -12,6 +12,7 @@ use evidence::open_enclave;
 use evidence::sgx::Quote;
 use policy::Policy;
 use time::OffsetDateTime;
+use token::PolicySigner;
 
 use super::body;
 use super::error::Failure;
@@ -34,7 +35,7 @@ pub(super) async fn attest(
     let attestation_type: AttestationType = attestation_type.parse()?;
     let version = ApiVersion::from_query(request.uri().query())?;
     if version.requires_access_token_to_attest() {
-        provider.access_tokens.verify(request.headers(), OffsetDateTime::now_utc())?;
+        provider.authorizer.authenticate(request.headers(), OffsetDateTime::now_utc()).await?;
     }
     let _place = app.admission.enter().await?;
     let body = body::read(request, app.limits.body_bytes, app.body_timeout()).await?;
@@ -123,7 +124,14 @@ impl Attestation {
         // Evidence and endorsements may be appraised as of another time; a token is of now.
         let as_of = app.danger_appraise_at.unwrap_or(now);
         let draft = self.draft_policy.as_deref().map(Policy::analyze).transpose()?;
-        let policy = draft.as_ref().unwrap_or(&provider.sgx_policy);
+        let stored = provider.management.active(self.evidence.attestation_type())?;
+        let (policy, policy_signer) = match &draft {
+            Some(draft) => (draft, None),
+            None => (
+                stored.policy.as_ref().ok_or_else(Failure::no_policy)?,
+                stored.signer.as_ref().map(PolicySigner::to_jwk),
+            ),
+        };
         let settings = Settings::of(policy)?;
         let quote = self.evidence.parse()?;
         let pck = app.pck(&quote)?;
@@ -139,7 +147,7 @@ impl Attestation {
             nonce: self.nonce.map(Nonce::into_claim),
             runtime_type: data_type(runtime),
         };
-        let result = appraise(&bound, data, &provider.baseline, policy, &settings, as_of)?;
+        let result = appraise(&bound, data, &provider.baseline, policy, policy_signer, &settings, as_of)?;
         Ok(match draft {
             None => provider.issuer.issue(result, now)?,
             Some(_) => provider.issuer.issue_draft(result, now)?,
@@ -148,6 +156,13 @@ impl Attestation {
 }
 
 impl Evidence {
+    fn attestation_type(&self) -> AttestationType {
+        match self {
+            Self::OpenEnclave(_) => AttestationType::OpenEnclave,
+            Self::SgxQuote(_) => AttestationType::SgxEnclave,
+        }
+    }
+
     fn parse(&self) -> Result<Quote<'_>, Failure> {
         match self {
             Self::OpenEnclave(bytes) => Ok(open_enclave::Report::parse(bytes)?.into_quote()),

@@ -3,10 +3,9 @@
 //! - connections: [`listener`]; what every request passes: [`front`], [`admission`], [`request_id`]; whose
 //!   it is: [`tenancy`].
 //! - [`router`] is the list of routes, [`attest`] one attestation from bytes to token; [`metadata`] and
-//!   [`health`] are the other answers.
-//! - who may call: [`access_token`]. What a failure looks like: [`error`].
+//!   [`health`] are the other answers, [`management`] and [`management_2018`] those for callers with a role.
+//! - what a failure looks like: [`error`].
 
-pub(crate) mod access_token;
 pub(crate) mod admission;
 mod attest;
 mod body;
@@ -14,6 +13,8 @@ mod error;
 pub(crate) mod front;
 mod health;
 pub(crate) mod listener;
+mod management;
+mod management_2018;
 mod metadata;
 mod request_id;
 pub(crate) mod router;

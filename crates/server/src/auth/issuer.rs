@@ -1,0 +1,174 @@
+//! One issuer of access tokens: what its tokens must say, and which roles they give.
+
+use serde_json::Value;
+use time::OffsetDateTime;
+use token::{Algorithm, Expectations, TokenError, UnverifiedToken, VerifiedToken};
+
+use super::keys::Keys;
+use super::local::{self, LocalIssuer};
+use super::{AuthError, Caller, Role};
+use crate::config::{AccessTokenIssuer, ConfigError, IssuerPreset};
+
+/// How far the issuer's clock and ours may differ.
+const LEEWAY_SECS: u32 = 60;
+
+/// Claims that name the caller, the steadiest first: object id, subject, application.
+const SUBJECT_CLAIMS: [&str; 4] = ["oid", "sub", "appid", "azp"];
+
+/// An issuer that the operator trusts about callers.
+#[derive(Debug)]
+pub(super) struct TrustedIssuer {
+    audiences: Vec<String>,
+    /// The forms of `iss`; Microsoft Entra ID has one for each version of its tokens.
+    issuers: Vec<String>,
+    keys: Keys,
+    roles: Vec<Grant>,
+}
+
+/// A claim value that gives a role.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Grant {
+    claim: String,
+    role: Role,
+    value: String,
+}
+
+impl TrustedIssuer {
+    pub(super) fn configured(config: &AccessTokenIssuer) -> Result<Self, ConfigError> {
+        let mut roles = grants(Role::Reader, "readers", &config.readers)?;
+        roles.extend(grants(Role::Contributor, "contributors", &config.contributors)?);
+        let (issuers, discovery_url) = match (&config.preset, &config.issuer, &config.tenant) {
+            (Some(IssuerPreset::Entra), None, Some(tenant)) => {
+                if roles.is_empty() {
+                    roles = entra_roles();
+                }
+                (
+                    vec![
+                        format!("https://login.microsoftonline.com/{tenant}/v2.0"),
+                        format!("https://sts.windows.net/{tenant}/"),
+                    ],
+                    config.discovery_url.clone().or_else(|| config.jwks_file.is_none().then(|| {
+                        format!("https://login.microsoftonline.com/{tenant}/v2.0/.well-known/openid-configuration")
+                    })),
+                )
+            }
+            (None, Some(issuer), None) => (vec![issuer.clone()], config.discovery_url.clone()),
+            (preset, ..) => {
+                let fix = "give `issuer`, or `preset = \"entra\"` with `tenant`, and not both";
+                let found = if preset.is_some() { "entra" } else { "not set" };
+                return Err(invalid("preset", found, fix));
+            }
+        };
+        if config.audience.is_empty() {
+            return Err(invalid(
+                "audience",
+                "empty",
+                "name the audience that tokens for this provider carry",
+            ));
+        }
+        let keys = match (&config.jwks_file, discovery_url) {
+            (Some(file), None) => Keys::read(file)?,
+            (None, Some(url)) => Keys::discovered(&url, &issuers, config.ca_file.as_deref())?,
+            (Some(_), Some(url)) => {
+                return Err(invalid("discovery_url", &url, "give it or `jwks_file`, and not both"));
+            }
+            (None, None) => {
+                return Err(invalid(
+                    "discovery_url",
+                    "not set",
+                    "give it, or `jwks_file` where there is no network",
+                ));
+            }
+        };
+        Ok(Self { audiences: config.audience.clone(), issuers, keys, roles })
+    }
+
+    /// The issuer of the data directory, for one provider.
+    pub(super) fn local(local: &LocalIssuer, provider: &str) -> Self {
+        let grant = |role: Role| Grant { claim: "roles".to_owned(), role, value: role.as_str().to_owned() };
+        Self {
+            audiences: vec![local::audience(provider)],
+            issuers: vec![local::ISSUER.to_owned()],
+            keys: Keys::fixed(local.keys()),
+            roles: vec![grant(Role::Reader), grant(Role::Contributor)],
+        }
+    }
+
+    pub(super) fn issues_as(&self, issuer: &str) -> bool {
+        self.issuers.iter().any(|known| known == issuer)
+    }
+
+    /// Verifies a token whose `iss` is one of this issuer's forms.
+    pub(super) async fn verify(
+        &self,
+        token: &UnverifiedToken<'_>,
+        issuer: &str,
+        now: OffsetDateTime,
+    ) -> Result<Caller, AuthError> {
+        let key_id = token.jws().unverified_key_id();
+        let keys = self.keys.for_key_id(key_id).await?;
+        let mut refused = None;
+        for audience in &self.audiences {
+            let expectations = Expectations {
+                issuer,
+                audience: Some(audience),
+                algorithms: &[Algorithm::Es256, Algorithm::Rs256],
+                leeway_secs: LEEWAY_SECS,
+            };
+            match token.clone().verify(&keys, &expectations, now) {
+                Ok(verified) => return Ok(self.caller(issuer, &verified)),
+                Err(error @ TokenError::Audience { .. }) => refused = Some(error),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(refused.map_or(AuthError::UnknownIssuer, AuthError::Refused))
+    }
+
+    fn caller(&self, issuer: &str, token: &VerifiedToken) -> Caller {
+        let text = |claim: &&str| token.claim(claim).and_then(Value::as_str);
+        let subject = SUBJECT_CLAIMS.iter().find_map(text).unwrap_or("unnamed");
+        let mut roles: Vec<Role> = Vec::new();
+        for grant in &self.roles {
+            if token.claim(&grant.claim).is_some_and(|claim| holds(claim, &grant.value)) {
+                roles.push(grant.role);
+            }
+        }
+        Caller { issuer: issuer.to_owned(), subject: subject.to_owned(), roles }
+    }
+}
+
+/// Whether a claim holds a value: an array has it, or it is one of the words of a text, as `scope` (RFC
+/// 6749 §3.3) and Entra's `scp` are.
+fn holds(claim: &Value, value: &str) -> bool {
+    match claim {
+        Value::Array(values) => values.iter().any(|element| element.as_str() == Some(value)),
+        Value::String(text) => text == value || text.split(' ').any(|word| word == value),
+        _ => false,
+    }
+}
+
+/// The app roles that Entra's documentation of Azure Attestation names.
+fn entra_roles() -> Vec<Grant> {
+    [("Attestation Reader", Role::Reader), ("Attestation Contributor", Role::Contributor)]
+        .map(|(value, role)| Grant { claim: "roles".to_owned(), role, value: value.to_owned() })
+        .to_vec()
+}
+
+/// Reads `claim=value` entries.
+fn grants(role: Role, key: &str, entries: &[String]) -> Result<Vec<Grant>, ConfigError> {
+    let grant = |entry: &String| match entry.split_once('=') {
+        Some((claim, value)) if !claim.is_empty() && !value.is_empty() => {
+            Ok(Grant { claim: claim.to_owned(), role, value: value.to_owned() })
+        }
+        _ => Err(invalid(
+            key,
+            entry,
+            "write `claim=value`, such as `roles=Attestation Reader` or `scp=attest`",
+        )),
+    };
+    entries.iter().map(grant).collect()
+}
+
+pub(super) fn invalid(key: &str, found: &str, fix: &str) -> ConfigError {
+    ConfigError::invalid(&format!("provider.access_token_issuers.{key}"), found, fix)
+}
