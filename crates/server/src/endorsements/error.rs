@@ -68,8 +68,25 @@ pub enum EndorsementsUnavailable {
     },
 }
 
+impl EndorsementsUnavailable {
+    /// The same for a client of this service: without the address of the one that we ask, which is the
+    /// operator's.
+    pub(crate) fn for_client(&self) -> String {
+        let message = self.to_string();
+        match self {
+            Self::Outage { error, .. } | Self::UnknownPlatform { error, .. } => {
+                message.replace(&format!("`{}`", error.url()), SERVICE)
+            }
+            _ => message,
+        }
+    }
+}
+
 impl From<StoreError> for EndorsementsUnavailable {
     fn from(error: StoreError) -> Self {
         Self::Store(error.to_string())
     }
 }
+
+/// What gave or did not give endorsements, for those to whom its address is none of their business.
+pub(super) const SERVICE: &str = "the provisioning certification service";

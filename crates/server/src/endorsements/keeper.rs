@@ -105,7 +105,8 @@ impl Keeper {
                 missing: format!("no {}", missing.items.join(", no ")),
             };
             let raw = collection.select(&id, None, now).map_err(missing)?;
-            let loaded = self.loader.accept((id, None), &items(&id, raw, &source), &[], now)?;
+            let loaded =
+                self.loader.accept((id, None), &items(&id, raw, &source), &[], format!("`{source}`"), now)?;
             Ok(Summary::of(&loaded))
         };
         Ok(platforms(&kinds).into_iter().map(|id| (id, import(id))).collect())

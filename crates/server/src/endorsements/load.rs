@@ -8,6 +8,7 @@ use evidence::dcap::formats::{self, Collection};
 use evidence::dcap::{EndorsementError, Endorsements, RawEndorsements};
 use time::OffsetDateTime;
 
+use super::error::SERVICE;
 use super::files::collection;
 use super::pcs::{FetchError, Fetched, Pcs};
 use super::{EndorsementsUnavailable, Item, Key};
@@ -144,7 +145,7 @@ impl Loader {
             (pck_crl, fetched.3.map_err(outage)?),
         ];
         let (this, chain) = (self.clone(), pck_crl_issuer_chain.to_vec());
-        blocking(move || this.accept(key, &items, &chain, now)).await
+        blocking(move || this.accept(key, &items, &chain, SERVICE.to_owned(), now)).await
     }
 
     fn local(&self, key: Key, chain: &[u8], now: OffsetDateTime) -> Result<Local, EndorsementsUnavailable> {
@@ -201,12 +202,13 @@ impl Loader {
         Ok(Some(Candidate { age, origin: "the database".to_owned(), raw }))
     }
 
-    /// Verifies what was just fetched, and keeps it.
+    /// Verifies what was just fetched or imported from `origin`, and keeps it.
     pub(super) fn accept(
         &self,
         key: Key,
         items: &[(Item, Arc<Fetched>); 4],
         chain: &[u8],
+        origin: String,
         now: OffsetDateTime,
     ) -> Result<Loaded, EndorsementsUnavailable> {
         let items = &items.each_ref().map(|(item, fetched)| (*item, self.newer_of(*item, fetched, now)));
@@ -220,7 +222,7 @@ impl Loader {
             pck_crl: pck_crl.body.clone(),
             pck_crl_issuer_chain: or(pck_crl.issuer_chain.clone(), chain),
         };
-        let candidate = Candidate { age: Duration::ZERO, origin: format!("`{}`", tcb_info.source), raw };
+        let candidate = Candidate { age: Duration::ZERO, origin, raw };
         let endorsements = self.verified(key, candidate, now)?;
         if !self.replaying {
             for (item, fetched) in items {

@@ -200,7 +200,7 @@ impl Inner {
             Some(path) => self.services.iter().map(|service| format!("{service}{path}")).collect(),
             None => self.root_ca_crl_urls.clone(),
         };
-        let mut last = None;
+        let mut told: Option<FetchError> = None;
         for url in urls {
             let mut answer = self.fetch_from(item, &url).await;
             if answer.as_ref().is_err_and(FetchError::is_passing) {
@@ -211,11 +211,14 @@ impl Inner {
                 Ok(fetched) => return Ok(fetched),
                 Err(error) => {
                     tracing::warn!(%item, %url, %error, "endorsements could not be fetched");
-                    last = Some(error);
+                    // One that is down may have what the others have not: the caller should ask again.
+                    if told.as_ref().is_none_or(|told| matches!(told, FetchError::NotFound { .. })) {
+                        told = Some(error);
+                    }
                 }
             }
         }
-        Err(last.unwrap_or(FetchError::NotFound { item: item.to_string(), url: String::new() }))
+        Err(told.unwrap_or(FetchError::NotFound { item: item.to_string(), url: String::new() }))
     }
 
     async fn fetch_from(&self, item: Item, url: &str) -> Result<Fetched, FetchError> {
@@ -266,6 +269,17 @@ impl FetchError {
             Self::Status { status, retry_after, .. } => *status >= 500 && retry_after.is_none(),
             Self::Unreachable { .. } => true,
             Self::Answer { .. } | Self::NotFound { .. } => false,
+        }
+    }
+
+    /// Where the item was looked for.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        match self {
+            Self::Answer { url, .. }
+            | Self::NotFound { url, .. }
+            | Self::Status { url, .. }
+            | Self::Unreachable { url, .. } => url,
         }
     }
 

@@ -260,12 +260,41 @@ async fn a_service_that_misbehaves() {
         let answer = service.attest_quote(&minted).await;
         let message = answer.refusal(status, code);
         assert!(message.contains(words), "{mood:?}: {message}");
+        assert!(!message.contains(&pcs.url), "the address is the operator's: {message}");
         if mood == Mood::Status(429, Some(77)) {
             assert_eq!(answer.headers["retry-after"], "77");
             let asked = pcs.count();
             service.attest_quote(&minted).await.refusal(503, "ServiceUnavailable");
             assert_eq!(pcs.count(), asked, "nobody asks again before that");
         }
+    }
+}
+
+/// The vendor's wishes are kept here, and not passed on to clients, who would sleep as long.
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_are_not_told_to_wait_for_an_hour() {
+    let minted = forge(b"").mint();
+    let pcs = Pcs::start(&minted).await;
+    pcs.be(Mood::Status(429, Some(3600)));
+    let service = Service::start(pcs.config("endorsements_hour", &minted)).await;
+    for _ in 0..2 {
+        let answer = service.attest_quote(&minted).await;
+        answer.refusal(503, "ServiceUnavailable");
+        assert_eq!(answer.headers["retry-after"], "120");
+    }
+}
+
+/// Only the one that is down may know the platform, so the failure is not for good.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_does_not_know_another_may_that_is_down() {
+    let minted = forge(b"").mint();
+    let knows_nothing = Pcs::start(&minted).await;
+    knows_nothing.be(Mood::Status(404, None));
+    for urls in [["http://127.0.0.1:1", &knows_nothing.url], [&knows_nothing.url, "http://127.0.0.1:1"]] {
+        let mut config = knows_nothing.config("endorsements_one_down", &minted);
+        config.endorsements.pcs_urls = urls.map(str::to_owned).to_vec();
+        let service = Service::start(config).await;
+        service.attest_quote(&minted).await.refusal(503, "ServiceUnavailable");
     }
 }
 
