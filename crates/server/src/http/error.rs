@@ -5,7 +5,10 @@
 //! Codes and core phrases are those of Azure Attestation, which people and tools search for; the reasons
 //! after them are ours.
 
-use api::{ApiVersionError, AttestationType, ErrorBody, ErrorCode, RequestError, UnknownAttestationType};
+use api::{
+    ApiVersionError, AttestationType, ErrorBody, ErrorCode, ManagementError, RequestError,
+    UnknownAttestationType,
+};
 use appraisal::{AppraisalError, SettingsError};
 use axum::http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
@@ -13,10 +16,14 @@ use axum::response::{IntoResponse, Response};
 use evidence::verdict::{Rejection, Verdict};
 use evidence::{BindingError, ParseError, VerifyError};
 
-use super::access_token::AccessTokenError;
+use token::policy_jws::ChainError;
+use token::{JwsError, PolicyJwsError};
+
 use super::admission::Overloaded;
 use super::body::BodyError;
+use crate::auth::AuthError;
 use crate::endorsements::EndorsementsUnavailable;
+use crate::management::ManagementFailure;
 
 /// The documented beginnings of what is said about quotes.
 const QUOTE_INVALID: &str = "The specified quote was invalid";
@@ -113,6 +120,36 @@ impl Failure {
         )
     }
 
+    /// A path of 2020-10-01 and later under 2018-09-01-preview.
+    pub(super) fn not_in_2018() -> Self {
+        let message = "this path does not exist under api-version 2018-09-01-preview; use `/operations/policy`, or \
+                       a later version";
+        Self::new(StatusCode::NOT_FOUND, ErrorCode::NotFound, message)
+    }
+
+    /// `/operations/policy` under another version than the one that has it.
+    pub(super) fn operations_only_in_2018() -> Self {
+        let message =
+            "this path exists under api-version 2018-09-01-preview only; use `/policies` and `/certificates`";
+        Self::new(StatusCode::NOT_FOUND, ErrorCode::NotFound, message)
+    }
+
+    /// A query parameter or a body that is not what it must be.
+    pub(super) fn parameter(name: &str, fix: &str) -> Self {
+        Self::invalid(format!("`{name}` is missing or wrong: {fix}"))
+    }
+
+    pub(super) fn not_utf8() -> Self {
+        let message = "Malformed JWT: the request body is not UTF-8 text";
+        Self::bad_request(ErrorCode::InvalidOperation, message)
+    }
+
+    /// No policy is in force for the attestation type, so nothing can be permitted.
+    pub(super) fn no_policy() -> Self {
+        let message = "no policy has been set for this attestation type on the attestation provider; set one";
+        Self::bad_request(ErrorCode::InvalidOperation, message)
+    }
+
     /// `/attest/Tee/...` under another version than the one that has it.
     pub(super) fn only_in_2018() -> Self {
         let message = "this path exists under api-version 2018-09-01-preview only; remove `Tee/` from it";
@@ -177,8 +214,15 @@ impl From<RequestError> for Failure {
     }
 }
 
-impl From<AccessTokenError> for Failure {
-    fn from(error: AccessTokenError) -> Self {
+/// A caller without the role is answered as one without a token, as Azure Attestation does.
+impl From<AuthError> for Failure {
+    fn from(error: AuthError) -> Self {
+        if let AuthError::Unavailable(unavailable) = &error {
+            let message = "the caller's access token cannot be verified at the moment; try again later";
+            let failure =
+                Self::try_later(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::ServiceUnavailable, message, 10);
+            return Self { detail: Some(unavailable.to_string()), ..failure };
+        }
         Self::new(StatusCode::UNAUTHORIZED, ErrorCode::Unauthorized, error.to_string())
     }
 }
@@ -259,6 +303,57 @@ impl From<policy::Diagnostics> for Failure {
     fn from(diagnostics: policy::Diagnostics) -> Self {
         let message = format!("Invalid policy was specified Msg:[{diagnostics}]");
         Self::bad_request(ErrorCode::PolicyParsingError, message)
+    }
+}
+
+impl From<ManagementFailure> for Failure {
+    fn from(failure: ManagementFailure) -> Self {
+        use ManagementFailure as M;
+        let operation = |message: String| Self::bad_request(ErrorCode::InvalidOperation, message);
+        match failure {
+            M::Jws(error) => error.into(),
+            M::Payload(error @ (ManagementError::PolicyBase64(_) | ManagementError::Payload(_))) => {
+                operation(format!("Malformed JWT: {error}"))
+            }
+            M::Payload(ManagementError::Body(error)) => error.into(),
+            M::Payload(error @ ManagementError::Certificate { .. }) => Self::invalid(error.to_string()),
+            M::Policy(diagnostics) => diagnostics.into(),
+            M::Settings(error) => error.into(),
+            M::Store(error) => Self::internal(error.to_string()),
+            M::HoldsNoPolicy { .. } => Self::invalid(failure.to_string()),
+            M::NoSuchVersion { .. } => {
+                Self::new(StatusCode::NOT_FOUND, ErrorCode::NotFound, failure.to_string())
+            }
+            M::Fixed
+            | M::LastSigner
+            | M::NoSigners
+            | M::Payload(_)
+            | M::PayloadOfReset
+            | M::TooManySigners { .. } => operation(failure.to_string()),
+        }
+    }
+}
+
+/// The core phrases are the documented ones; they say JWT where a JWS is meant.
+impl From<PolicyJwsError> for Failure {
+    fn from(error: PolicyJwsError) -> Self {
+        use PolicyJwsError as E;
+        let operation =
+            |lead: &str| Self::bad_request(ErrorCode::InvalidOperation, format!("{lead}: {error}"));
+        match &error {
+            E::Jws(JwsError::Parts { found: 1 }) => {
+                operation("Malformed JWT: Could not find first period in the token")
+            }
+            E::Jws(JwsError::Base64 { .. }) => operation("Malformed JWT: Unknown base64 character"),
+            E::Jws(_) => operation("Malformed JWT"),
+            E::Unsigned => {
+                operation("Unsigned JWS specified but enclave is configured with signing certificates")
+            }
+            E::Chain(ChainError::IssuerNotFound { common_name } | ChainError::Untrusted { common_name }) => {
+                Self::invalid(format!("Unable to find issuer certificate CN={common_name}: {error}"))
+            }
+            _ => Self::invalid(format!("the policy token is not acceptable: {error}")),
+        }
     }
 }
 
