@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod admin;
 mod attest;
 mod config;
 mod endorsements;
@@ -31,6 +32,8 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Signers(signers::Signers),
     #[command(subcommand)]
+    Admin(admin::Admin),
+    #[command(subcommand)]
     Config(config::Config),
     Version(version::Version),
 }
@@ -45,6 +48,7 @@ impl Command {
             Self::Endorsements(command) => command.run(),
             Self::Policy(command) => command.run(),
             Self::Signers(command) => command.run(),
+            Self::Admin(command) => command.run(),
             Self::Config(command) => command.run(),
             Self::Version(command) => command.run(),
         }
