@@ -107,6 +107,8 @@ impl AttestationResult {
 /// 3. and collects what the token says. A claim of the service is never replaced by one of the policy:
 ///    that one stands in `x-ms-policy` only.
 ///
+/// `policy_signer` is the JSON Web Key of who signed the policy, if it is a stored and signed one.
+///
 /// # Errors
 /// [`AppraisalError`]: below the baseline, refused by the policy, or data that cannot become claims.
 pub fn appraise(
@@ -114,6 +116,7 @@ pub fn appraise(
     request: RequestData,
     baseline: &Baseline,
     policy: &Policy,
+    policy_signer: Option<Json>,
     settings: &Settings,
     now: OffsetDateTime,
 ) -> Result<AttestationResult, AppraisalError> {
@@ -138,6 +141,9 @@ pub fn appraise(
     }
     claims.extend(facts.iter().map(|(name, value)| ((*name).to_owned(), value.to_json())));
     claims.insert("x-ms-policy-hash".to_owned(), policy.hash().into());
+    if let Some(signer) = policy_signer {
+        claims.insert("x-ms-policy-signer".to_owned(), signer);
+    }
     claims.insert("x-ms-sgx-tcbidentifier".to_owned(), settings.tcb_baseline.identifier().into());
     claims.insert("x-ms-ver".to_owned(), "1.0".into());
     claims::insert_collateral(&mut claims, report.evidence_sha256(), report.collateral_digests());

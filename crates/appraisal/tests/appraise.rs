@@ -40,7 +40,7 @@ fn appraised(
 ) -> Result<AttestationResult, AppraisalError> {
     let policy = Policy::analyze(policy).unwrap();
     let settings = Settings::of(&policy).unwrap();
-    appraise(report, request, baseline, &policy, &settings, NOW)
+    appraise(report, request, baseline, &policy, None, &settings, NOW)
 }
 
 fn claims(report: &BoundReport, request: RequestData, policy: &str) -> Json {

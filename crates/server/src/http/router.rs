@@ -8,7 +8,7 @@ use axum::http::Method;
 use axum::routing::{get, post};
 use tower_http::cors::{AllowHeaders, Any, CorsLayer};
 
-use super::{attest, error, health, metadata};
+use super::{attest, error, health, management, management_2018, metadata};
 use crate::app::App;
 
 pub(crate) fn router(app: Arc<App>) -> Router {
@@ -28,10 +28,42 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .merge(public)
         .route("/attest/{attestation_type}", post(attest::attest))
         .route("/attest/tee/{attestation_type}", post(attest::attest_2018))
+        .merge(management_routes())
         .route("/healthz/live", get(health::live))
         .route("/healthz/ready", get(health::ready))
         .route("/servicehealth", get(health::service_health))
         .method_not_allowed_fallback(error::method_not_allowed)
         .fallback(error::not_found)
         .with_state(app)
+}
+
+/// Each handler asks for the caller's role first.
+fn management_routes() -> Router<Arc<App>> {
+    Router::new()
+        .route("/certificates", get(management::get_certificates))
+        .route("/certificates:add", post(management::add_certificate))
+        .route("/certificates:remove", post(management::remove_certificate))
+        // `:reset` and `:rollback` are part of the last segment.
+        .route(
+            "/policies/{attestation_type}",
+            get(management::get_policy).put(management::set_policy).post(management::policy_verb),
+        )
+        .route("/policies/{attestation_type}/history", get(management::history))
+        .route("/policies/{attestation_type}/history/{version}", get(management::history_version))
+        .route("/tcbbaselines/{attestation_type}", get(management::tcb_baselines))
+        .route(
+            "/operations/policy/certificates",
+            get(management_2018::get_certificates)
+                .put(management_2018::add_certificate)
+                .post(management_2018::remove_certificate),
+        )
+        .route(
+            "/operations/policy/current",
+            get(management_2018::get_policy)
+                .put(management_2018::set_policy)
+                .post(management_2018::reset_policy)
+                .delete(management_2018::reset_policy),
+        )
+        .route("/operations/policy/update", post(management_2018::prepare_policy))
+        .route("/operations/policy/updatepolicy", post(management_2018::prepare_policy))
 }

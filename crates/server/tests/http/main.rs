@@ -8,14 +8,19 @@
     reason = "helpers of tests fail a test where they fail"
 )]
 
+mod managed;
 mod support;
 
 mod attest;
 mod attest_2018;
+mod certificates;
 mod certs;
 mod endorsements;
 mod healthz;
 mod limits;
 mod log;
+mod operations_policy;
+mod policies;
 mod providers;
+mod tcbbaselines;
 mod well_known;
