@@ -101,6 +101,10 @@ impl Failure {
         Self::new(StatusCode::NOT_FOUND, ErrorCode::NotFound, message)
     }
 
+    pub(super) fn malformed_path() -> Self {
+        Self::invalid("the path is not percent-encoded UTF-8; send a path such as `/attest/SgxEnclave`")
+    }
+
     pub(super) fn panicked(panic: &str) -> Self {
         Self::internal(format!("panic: {panic}"))
     }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
+use axum::http::header::CONTENT_TYPE;
 use axum::http::uri::{PathAndQuery, Uri};
 use axum::http::{HeaderMap, HeaderValue, Request, Response};
 use axum::response::IntoResponse;
@@ -77,6 +78,7 @@ impl Front {
         request.extensions_mut().insert(provider);
         let answer = AssertUnwindSafe(self.router.clone().oneshot(request));
         match tokio::time::timeout(self.timeout, CatchUnwind(Box::pin(answer.0))).await {
+            Ok(Ok(Ok(response))) if is_plain_text(&response) => Failure::malformed_path().into_response(),
             Ok(Ok(Ok(response))) => response,
             Ok(Ok(Err(never))) => match never {},
             Ok(Err(panic)) => Failure::panicked(&panic).into_response(),
@@ -101,6 +103,13 @@ impl Front {
         parts.path_and_query = Some(PathAndQuery::try_from(path_and_query).ok()?);
         Some((provider, Uri::from_parts(parts).ok()?))
     }
+}
+
+/// Whether the router refused by itself, which it does in plain text for a path whose escapes are no UTF-8.
+/// Clients read JSON only.
+fn is_plain_text(response: &Response<Body>) -> bool {
+    let media_type = response.headers().get(CONTENT_TYPE);
+    media_type.is_some_and(|value| value.as_bytes().starts_with(b"text/plain"))
 }
 
 /// A future whose panic is a value.
@@ -139,6 +148,7 @@ fn client_request_id(headers: &HeaderMap) -> Option<(HeaderValue, bool)> {
 
 #[cfg(test)]
 mod tests {
+    use axum::extract::Path;
     use axum::http::StatusCode;
     use axum::routing::get;
     use http_body_util::BodyExt;
@@ -155,7 +165,8 @@ mod tests {
         let router = Router::new()
             .route("/panics", get(panics))
             .route("/never", get(never))
-            .route("/path/{segment}", get(|uri: Uri| async move { uri.to_string() }));
+            .route("/path/{segment}", get(|uri: Uri| async move { uri.to_string().into_bytes() }))
+            .route("/text/{segment}", get(|Path(segment): Path<String>| async move { segment.into_bytes() }));
         let mut config = crate::config::Config::default();
         config.provider.path_prefix = prefix.map(str::to_owned);
         Front::new(router, Addresses::of(&config), Duration::from_millis(100))
@@ -186,6 +197,17 @@ mod tests {
         let (status, headers, _) = get_from(&front(None), "/never").await;
         assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(headers["retry-after"], "1");
+    }
+
+    #[tokio::test]
+    async fn the_routers_own_refusals_are_as_ours() {
+        let front = front(None);
+        assert_eq!(get_from(&front, "/text/%c3%a4").await.2, "ä");
+        let (status, headers, body) = get_from(&front, "/text/%ff").await;
+        assert_eq!(status, StatusCode::BAD_REQUEST);
+        assert_eq!(headers["x-ms-error-code"], "InvalidParameter");
+        assert_eq!(headers["content-type"], "application/json; charset=utf-8");
+        assert!(body.contains("percent-encoded"), "{body}");
     }
 
     #[tokio::test]
