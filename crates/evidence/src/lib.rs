@@ -9,6 +9,7 @@
 //! - whom to trust: [`anchors`].
 //! - Intel SGX quotes and reports: [`sgx`]; as wrapped by the Open Enclave SDK: [`open_enclave`].
 //! - Intel's endorsements, and the file formats people have them in: [`dcap`].
+//! - TPM quotes and the keys that sign them: [`tpm`]; the logs of measured boot: [`eventlog`].
 //! - what a sender can do wrong: [`ParseError`], [`VerifyError`], [`BindingError`].
 #![forbid(unsafe_code)]
 
@@ -20,8 +21,10 @@ mod x509;
 
 pub mod anchors;
 pub mod dcap;
+pub mod eventlog;
 pub mod open_enclave;
 pub mod sgx;
+pub mod tpm;
 pub mod verdict;
 
 pub use anchors::TrustAnchors;

@@ -59,6 +59,42 @@ impl<'a> Reader<'a> {
         Ok(taken)
     }
 
+    /// One byte.
+    pub(crate) fn u8(&mut self, field: &'static str) -> Result<u8, ReadError> {
+        self.array(field).map(|[byte]| *byte)
+    }
+
+    /// A big-endian 16-bit number.
+    pub(crate) fn u16_be(&mut self, field: &'static str) -> Result<u16, ReadError> {
+        self.array(field).map(|bytes| u16::from_be_bytes(*bytes))
+    }
+
+    /// A big-endian 32-bit number.
+    pub(crate) fn u32_be(&mut self, field: &'static str) -> Result<u32, ReadError> {
+        self.array(field).map(|bytes| u32::from_be_bytes(*bytes))
+    }
+
+    /// Bytes behind their big-endian 16-bit length, the `TPM2B` of the TPM 2.0 Library.
+    pub(crate) fn sized(&mut self, field: &'static str) -> Result<&'a [u8], ReadError> {
+        let length = self.u16_be(field)?;
+        self.take(field, usize::from(length))
+    }
+
+    /// Whether every byte was read.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    /// Whether the bytes not read yet start with `prefix`.
+    pub(crate) fn starts_with(&self, prefix: &[u8]) -> bool {
+        self.rest.starts_with(prefix)
+    }
+
+    /// How many bytes were read.
+    pub(crate) fn offset(&self) -> usize {
+        self.bytes.len() - self.rest.len()
+    }
+
     /// A little-endian 16-bit number.
     pub(crate) fn u16_le(&mut self, field: &'static str) -> Result<u16, ReadError> {
         self.array(field).map(|bytes| u16::from_le_bytes(*bytes))

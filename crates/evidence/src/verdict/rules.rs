@@ -32,6 +32,25 @@
 //! | `dcap.tcb.status`, `dcap.tcb.date`, `dcap.tcb.advisories`, `dcap.tcb.evaluation_data_number` | facts, never failures |
 //! | `sgx.attributes.debug` | a fact, never a failure |
 //! | `openenclave.custom_claims.binding` | report data is the digest of the custom claims after the quote |
+//! | `tpm.structure` | every structure is one of TPM 2.0 |
+//! | `tpm.key.trust` | the operator trusts the attestation key, or a trusted issuer certified it |
+//! | `tpm.key.certificate` | its certificate is one of an attestation key, valid, and chains to a trusted issuer |
+//! | `tpm.key.attributes` | it is a restricted signing key of an accepted algorithm, fixed to its TPM |
+//! | `tpm.certify.name` | a certification is about the public area sent with it |
+//! | `tpm.quote.type` | the attestation is a quote |
+//! | `tpm.quote.signature` | the attestation key signed the quote, with its own scheme |
+//! | `tpm.quote.nonce` | the qualifying data are the nonce issued |
+//! | `tpm.quote.coverage` | the quote covers the PCRs required, in a bank that counts |
+//! | `tpm.quote.selection` | the PCR values sent are those the quote covers, no fewer and no more |
+//! | `tpm.quote.pcr_digest` | the digest over exactly these values is the one signed |
+//! | `tpm.quote.clock` | whether the clock is safe; counters don't go back between two quotes |
+//! | `eventlog.structure` | the log is a TCG log, whole and within bounds |
+//! | `eventlog.replay` | replayed, the log gives the quoted value of every PCR it has events of |
+//! | `eventlog.secure_boot` | the events of PCR 7 are bound to their digests and in order |
+//! | `eventlog.windows` | the events of the Windows loader are bound to their digests and in order |
+//! | `ima.structure` | the IMA log is whole, and every record has its template hash |
+//! | `ima.replay` | a prefix of the IMA log gives the quoted value of its PCR |
+//! | `ima.boot_aggregate` | a fact: whether the first record is the digest of the quoted boot PCRs |
 //! | `sgx.runtime_data.binding`, `sgx.init_time_data.binding` | report data and CONFIGID hold the digest of the data sent |
 
 /// One rule: the stable id of the check and the section that asks for it.
@@ -69,6 +88,16 @@ const QVL_IDENTITY: &str = "Intel SGX DCAP quote verification library, sgxAttest
 const QVL_TCB: &str = "Intel SGX DCAP quote verification library, TCB level convergence";
 const SDM_ATTRIBUTES: &str = "Intel SDM volume 3D, 34.7.1 (ATTRIBUTES)";
 const OE_EVIDENCE: &str = "Open Enclave SDK, attestation/sgx/evidence.h (custom claims)";
+const TPM_STRUCTURES: &str = "TPM 2.0 Library Part 2";
+const TPM_CERTIFICATES: &str = "RFC 5280 section 6; TCG EK Credential Profile 2.5";
+const TPM_ATTRIBUTES: &str = "TPM 2.0 Library Part 2, 8.3 (TPMA_OBJECT)";
+const TPM_CERTIFY: &str = "TPM 2.0 Library Part 3, 18.2 (TPM2_Certify)";
+const TPM_QUOTE: &str = "TPM 2.0 Library Part 3, 18.4 (TPM2_Quote)";
+const TPM_CLOCK: &str = "TPM 2.0 Library Part 1, 36.3";
+const PFP_LOG: &str = "TCG PC Client Platform Firmware Profile, 10 (event logging)";
+const PFP_SECURE_BOOT: &str = "TCG PC Client Platform Firmware Profile, 3.3.4.8 (PCR 7)";
+const WBCL: &str = "Windows SDK, wbcl.h";
+const IMA: &str = "Linux IMA event log format";
 const MAA_BINDING: &str = "Azure Attestation REST API, RuntimeData and InitTimeData";
 
 rules! {
@@ -112,6 +141,25 @@ rules! {
     TCB_EVALUATION_DATA_NUMBER "dcap.tcb.evaluation_data_number" TCB_INFO;
     DEBUG "sgx.attributes.debug" SDM_ATTRIBUTES;
     CUSTOM_CLAIMS_BINDING "openenclave.custom_claims.binding" OE_EVIDENCE;
+    TPM_STRUCTURE "tpm.structure" TPM_STRUCTURES;
+    TPM_KEY_TRUST "tpm.key.trust" TPM_CERTIFICATES;
+    TPM_KEY_CERTIFICATE "tpm.key.certificate" TPM_CERTIFICATES;
+    TPM_KEY_ATTRIBUTES "tpm.key.attributes" TPM_ATTRIBUTES;
+    TPM_CERTIFY_NAME "tpm.certify.name" TPM_CERTIFY;
+    TPM_QUOTE_TYPE "tpm.quote.type" TPM_QUOTE;
+    TPM_QUOTE_SIGNATURE "tpm.quote.signature" TPM_QUOTE;
+    TPM_QUOTE_NONCE "tpm.quote.nonce" TPM_QUOTE;
+    TPM_QUOTE_COVERAGE "tpm.quote.coverage" TPM_QUOTE;
+    TPM_QUOTE_SELECTION "tpm.quote.selection" TPM_QUOTE;
+    TPM_QUOTE_PCR_DIGEST "tpm.quote.pcr_digest" TPM_QUOTE;
+    TPM_QUOTE_CLOCK "tpm.quote.clock" TPM_CLOCK;
+    EVENTLOG_STRUCTURE "eventlog.structure" PFP_LOG;
+    EVENTLOG_REPLAY "eventlog.replay" PFP_LOG;
+    EVENTLOG_SECURE_BOOT "eventlog.secure_boot" PFP_SECURE_BOOT;
+    EVENTLOG_WINDOWS "eventlog.windows" WBCL;
+    IMA_STRUCTURE "ima.structure" IMA;
+    IMA_REPLAY "ima.replay" IMA;
+    IMA_BOOT_AGGREGATE "ima.boot_aggregate" IMA;
     RUNTIME_DATA_BINDING "sgx.runtime_data.binding" MAA_BINDING;
     INIT_TIME_DATA_BINDING "sgx.init_time_data.binding" MAA_BINDING;
 }

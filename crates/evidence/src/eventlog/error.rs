@@ -1,0 +1,275 @@
+//! What the sender of a log can do wrong, one enum per stage.
+
+use crypto::HashAlgorithm;
+
+use crate::read::ReadError;
+use crate::verdict::{Check, Explain, rules};
+
+/// The bytes are not a TCG event log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum LogError {
+    /// The header declares no algorithm, or more than TPMs have.
+    #[error("the log's header declares {found} digest algorithms instead of 1 to {limit}")]
+    AlgorithmCount {
+        /// How many.
+        found: usize,
+        /// The most accepted.
+        limit: usize,
+    },
+    /// A record has more digests than the header declares.
+    #[error("a record at offset {offset} has {found} digests, the header declares {declared}")]
+    DigestCount {
+        /// How many.
+        found: usize,
+        /// How many the header declares.
+        declared: usize,
+        /// Where, in bytes from the start of the log.
+        offset: usize,
+    },
+    /// The header gives an algorithm another size than it has.
+    #[error("the log's header gives algorithm {algorithm:#06x} digests of {found} bytes")]
+    DigestSize {
+        /// The `TPM_ALG_ID`.
+        algorithm: u16,
+        /// The size declared.
+        found: usize,
+    },
+    /// An algorithm stands twice in the header or in a record.
+    #[error("algorithm {found:#06x} stands twice in one record")]
+    DuplicateAlgorithm {
+        /// The `TPM_ALG_ID`.
+        found: u16,
+    },
+    /// A record is for a PCR that TPMs do not have.
+    #[error("event {sequence} is for PCR {found}, which no TPM has")]
+    Pcr {
+        /// Which record.
+        sequence: usize,
+        /// The index found.
+        found: u32,
+    },
+    /// A record reaches past the end of the log.
+    #[error(transparent)]
+    Shape(#[from] ReadError),
+    /// The StartupLocality record is not one that firmware writes.
+    #[error("the StartupLocality record is not acceptable: {reason}")]
+    StartupLocality {
+        /// Why.
+        reason: &'static str,
+    },
+    /// The log is longer than any.
+    #[error("a log of {length} bytes, more than the {limit} accepted")]
+    TooLong {
+        /// Its length.
+        length: usize,
+        /// The most accepted.
+        limit: usize,
+    },
+    /// The log has more records than any.
+    #[error("more than {limit} events")]
+    TooManyEvents {
+        /// The most accepted.
+        limit: usize,
+    },
+    /// A record has a digest by an algorithm that the header does not declare.
+    #[error(
+        "a record at offset {offset} has a digest by algorithm {found:#06x}, which the header does not declare"
+    )]
+    UndeclaredAlgorithm {
+        /// The `TPM_ALG_ID`.
+        found: u16,
+        /// Where, in bytes from the start of the log.
+        offset: usize,
+    },
+}
+
+impl Explain for LogError {
+    fn check(&self) -> Check {
+        Check::failed(rules::EVENTLOG_STRUCTURE, "a TCG event log", self.to_string())
+    }
+}
+
+/// The log is not the one that the quoted PCRs hold.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReplayError {
+    /// A PCR that the firmware always extends holds its initial value or other events than those of
+    /// firmware: without separators nobody measured the boot into this bank.
+    #[error(
+        "PCR {pcr} of the {bank} bank has no separator in the log: the firmware did not measure its boot \
+         into this bank"
+    )]
+    MissingSeparator {
+        /// The bank.
+        bank: HashAlgorithm,
+        /// The PCR.
+        pcr: u8,
+    },
+    /// A record has no digest for a bank that was quoted.
+    #[error("event {sequence} of PCR {pcr} has no digest for the {bank} bank")]
+    NoDigest {
+        /// The bank.
+        bank: HashAlgorithm,
+        /// The PCR.
+        pcr: u8,
+        /// Which record.
+        sequence: usize,
+    },
+    /// Log and quote have no bank in common that counts.
+    #[error("log and quote have no bank of SHA-256 or stronger in common")]
+    NoBank,
+    /// The log does not replay to the quoted value of a PCR.
+    #[error("the log does not replay to the quoted value of PCR {pcr} ({bank}): {cause}")]
+    Pcr {
+        /// The bank.
+        bank: HashAlgorithm,
+        /// The PCR.
+        pcr: u8,
+        /// What the log gives.
+        replayed: Vec<u8>,
+        /// What was quoted.
+        quoted: Vec<u8>,
+        /// What explains it.
+        cause: MismatchCause,
+    },
+}
+
+/// What explains that a log does not replay, as far as the log can show it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MismatchCause {
+    /// Without this event the log replays: it was added to the log, or not extended.
+    ExtraEvent {
+        /// The event.
+        sequence: usize,
+        /// Its claimed type.
+        event: String,
+    },
+    /// The log replays up to this event: it is the first that the TPM does not know.
+    FirstUnknown {
+        /// The event.
+        sequence: usize,
+        /// Its claimed type.
+        event: String,
+    },
+    /// The log has no events of the PCR, which holds more than its initial value.
+    NoEvents,
+    /// The data of this event were not what was extended, and its digest may not have been, either.
+    Unbound {
+        /// The event.
+        sequence: usize,
+        /// Its claimed type.
+        event: String,
+    },
+    /// The log does not show it: events are missing from it, or several were changed.
+    Unknown,
+}
+
+impl std::fmt::Display for MismatchCause {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::ExtraEvent { sequence, event } => {
+                write!(f, "it would without event {sequence} (`{event}`)")
+            }
+            Self::FirstUnknown { sequence, event } => {
+                write!(f, "it does up to event {sequence} (`{event}`), which the TPM does not know")
+            }
+            Self::NoEvents => f.write_str("the log has no events of it"),
+            Self::Unbound { sequence, event } => {
+                write!(
+                    f,
+                    "the first suspicious event is {sequence} (`{event}`), whose data were not measured"
+                )
+            }
+            Self::Unknown => f.write_str("events are missing from the log or were changed"),
+        }
+    }
+}
+
+impl Explain for ReplayError {
+    fn check(&self) -> Check {
+        match self {
+            Self::Pcr { replayed, quoted, .. } => {
+                Check::failed(rules::EVENTLOG_REPLAY, quoted.as_slice(), replayed.as_slice())
+            }
+            _ => Check::failed(rules::EVENTLOG_REPLAY, "a log of the quoted PCRs", self.to_string()),
+        }
+    }
+}
+
+/// The log replays, but its events do not tell a coherent boot, so that nothing may be concluded from it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ClaimError {
+    /// The data of an event that decides something are not what was measured.
+    #[error("the data of event {sequence} (PCR {pcr}) do not match its digest")]
+    Unbound {
+        /// Which record.
+        sequence: usize,
+        /// Its PCR.
+        pcr: u32,
+    },
+    /// A UEFI structure in a measured event does not parse.
+    #[error("event {sequence} (PCR {pcr}): {reason}")]
+    Malformed {
+        /// Which record.
+        sequence: usize,
+        /// Its PCR.
+        pcr: u32,
+        /// What is wrong.
+        reason: &'static str,
+    },
+    /// An event of a type that has no place there: a disguise for another one.
+    #[error("event {sequence} of type {event_type:#x} has no place in PCR {pcr}{at}")]
+    Unexpected {
+        /// Which record.
+        sequence: usize,
+        /// Its PCR.
+        pcr: u32,
+        /// Its type.
+        event_type: u32,
+        /// Where in the PCR.
+        at: &'static str,
+    },
+    /// A variable or separator stands twice.
+    #[error("event {sequence} (PCR {pcr}) is the second {what}")]
+    Duplicate {
+        /// Which record.
+        sequence: usize,
+        /// Its PCR.
+        pcr: u32,
+        /// What stands twice.
+        what: String,
+    },
+    /// Secure Boot is said to be on, but what it rests on was not measured.
+    #[error("Secure Boot is said to be on, but no {missing} was measured")]
+    Incomplete {
+        /// What is missing.
+        missing: &'static str,
+    },
+    /// Windows events contradict each other or are nested too deep.
+    #[error("event {sequence} (PCR {pcr}) of the Windows log: {reason}")]
+    Windows {
+        /// Which record.
+        sequence: usize,
+        /// Its PCR.
+        pcr: u32,
+        /// What is wrong.
+        reason: &'static str,
+    },
+}
+
+impl Explain for ClaimError {
+    fn check(&self) -> Check {
+        let rule = match self {
+            Self::Windows { .. } => rules::EVENTLOG_WINDOWS,
+            Self::Unbound { pcr, .. }
+            | Self::Malformed { pcr, .. }
+            | Self::Unexpected { pcr, .. }
+            | Self::Duplicate { pcr, .. }
+                if *pcr > 7 =>
+            {
+                rules::EVENTLOG_WINDOWS
+            }
+            _ => rules::EVENTLOG_SECURE_BOOT,
+        };
+        Check::failed(rule, "measured events in order", self.to_string())
+    }
+}

@@ -1,0 +1,334 @@
+//! Replay (TCG PC Client Platform Firmware Profile, 10.3): the PCR values that a log stands for, and which
+//! of its events the quoted values vouch for.
+
+use crypto::{Digest, HashAlgorithm};
+
+use super::content::{Content, Measured, Separator};
+use super::error::{MismatchCause, ReplayError};
+use super::event_type;
+use super::parse::{Event, EventLog};
+use crate::tpm::{PcrSet, QuotedPcrs};
+use crate::verdict::{Check, Rejection, Verdict, rules};
+
+/// The PCR values of one bank that logs stand for, replayed one after the other.
+#[derive(Debug, Clone)]
+pub struct Replay {
+    bank: HashAlgorithm,
+    values: Vec<Digest>,
+    extended: PcrSet,
+    missing: Vec<(u8, usize)>,
+}
+
+impl Replay {
+    /// Replays `logs` in order. PCRs start at zero, PCR 0 at the locality from which the TPM was started,
+    /// and PCRs 17 to 22 at all ones unless a log has events of them: only a dynamic launch makes those.
+    #[must_use]
+    pub fn of(logs: &[&EventLog<'_>], bank: HashAlgorithm) -> Self {
+        let mut replay = Self {
+            bank,
+            values: initial_values(logs, bank),
+            extended: PcrSet::default(),
+            missing: Vec::new(),
+        };
+        for event in extended(logs) {
+            let Ok(index) = u8::try_from(event.pcr) else { continue };
+            replay.extended = replay.extended.with(index);
+            let value = replay.values.get_mut(usize::from(index));
+            match (event.digest(bank), value) {
+                (Some(digest), Some(value)) => *value = bank.digest(&[value.as_slice(), digest]),
+                _ => replay.missing.push((index, event.sequence)),
+            }
+        }
+        replay
+    }
+
+    /// The bank.
+    #[must_use]
+    pub const fn bank(&self) -> HashAlgorithm {
+        self.bank
+    }
+
+    /// The PCRs that the logs have events of.
+    #[must_use]
+    pub const fn extended(&self) -> PcrSet {
+        self.extended
+    }
+
+    /// The value of a PCR; none if an event of it has no digest for the bank.
+    #[must_use]
+    pub fn value(&self, index: u8) -> Option<&Digest> {
+        if self.missing.iter().any(|(pcr, _)| *pcr == index) {
+            return None;
+        }
+        self.values.get(usize::from(index))
+    }
+}
+
+/// The events of logs that quoted PCR values vouch for, in order.
+///
+/// Only [`MeasuredLog::verify`] makes one; this does not compile:
+///
+/// ```compile_fail,E0451
+/// fn forged(rest: evidence::eventlog::MeasuredLog<'_>) -> evidence::eventlog::MeasuredLog<'_> {
+///     evidence::eventlog::MeasuredLog { events: Vec::new(), ..rest }
+/// }
+/// ```
+#[derive(Debug, Clone)]
+pub struct MeasuredLog<'a> {
+    bank: HashAlgorithm,
+    covered: PcrSet,
+    events: Vec<Measured<'a>>,
+    appended: Vec<(u8, &'static str)>,
+    verdict: Verdict,
+}
+
+impl<'a> MeasuredLog<'a> {
+    /// Verifies logs, replayed one after the other:
+    /// 1. log and quote have a bank in common, SHA-256 or stronger unless SHA-1 is allowed,
+    /// 2. in every common bank, every quoted PCR that the logs have events of replays to its quoted value
+    ///    (PCRs 16 and 23 aside, which software can reset),
+    /// 3. every quoted PCR from 0 to 7 has a separator: the firmware measured the boot into this bank.
+    ///
+    /// What the logs say of other PCRs is left out. Events that are extended after the firmware's log was
+    /// copied are known: `ExitBootServices` in PCR 5, and systemd's boot phases in PCR 11.
+    ///
+    /// # Errors
+    /// [`ReplayError`], which names the first event that explains a mismatch.
+    pub fn verify(
+        logs: &[&EventLog<'a>],
+        quoted: &QuotedPcrs,
+        allow_sha1: bool,
+    ) -> Result<Self, Rejection<ReplayError>> {
+        let mut verdict = Verdict::new();
+        match replay_all(logs, quoted, allow_sha1) {
+            Ok((bank, covered, appended)) => {
+                let indices = covered.iter().map(|index| u16::from(index).into()).collect();
+                let shown = crate::verdict::CheckValue::List(indices);
+                verdict.push(Check::passed(rules::EVENTLOG_REPLAY, "the quoted values", shown));
+                let events = extended(logs)
+                    .filter(|event| u8::try_from(event.pcr).is_ok_and(|pcr| covered.contains(pcr)))
+                    .map(|event| Measured::new(*event, bank))
+                    .collect();
+                Ok(Self { bank, covered, events, appended, verdict })
+            }
+            Err(error) => Err(Rejection::new(error, verdict)),
+        }
+    }
+
+    /// The bank whose digests the events' data were compared with.
+    #[must_use]
+    pub const fn bank(&self) -> HashAlgorithm {
+        self.bank
+    }
+
+    /// The PCRs whose events are all here, as the quote vouches: what is absent did not happen.
+    #[must_use]
+    pub const fn covered(&self) -> PcrSet {
+        self.covered
+    }
+
+    /// The events.
+    #[must_use]
+    pub fn events(&self) -> &[Measured<'a>] {
+        &self.events
+    }
+
+    /// Events that are not in the logs and that the quoted values show to have been extended after them.
+    #[must_use]
+    pub fn appended(&self) -> &[(u8, &'static str)] {
+        &self.appended
+    }
+
+    /// The checks made.
+    #[must_use]
+    pub const fn verdict(&self) -> &Verdict {
+        &self.verdict
+    }
+}
+
+type Replayed = (HashAlgorithm, PcrSet, Vec<(u8, &'static str)>);
+
+fn replay_all(
+    logs: &[&EventLog<'_>],
+    quoted: &QuotedPcrs,
+    allow_sha1: bool,
+) -> Result<Replayed, ReplayError> {
+    let common = |bank: &HashAlgorithm| logs.iter().all(|log| log.banks().contains(bank));
+    let banks: Vec<_> = quoted.banks().into_iter().filter(common).collect();
+    let best = banks.iter().copied().find(|bank| allow_sha1 || *bank != HashAlgorithm::Sha1);
+    let best = best.filter(|_| !logs.is_empty()).ok_or(ReplayError::NoBank)?;
+    let mut result = (best, PcrSet::default(), Vec::new());
+    for bank in banks {
+        let (covered, appended) = replay_bank(logs, quoted, bank)?;
+        if bank == best {
+            result = (best, covered, appended);
+        }
+    }
+    Ok(result)
+}
+
+fn replay_bank(
+    logs: &[&EventLog<'_>],
+    quoted: &QuotedPcrs,
+    bank: HashAlgorithm,
+) -> Result<(PcrSet, Vec<(u8, &'static str)>), ReplayError> {
+    let replay = Replay::of(logs, bank);
+    let mut covered = PcrSet::default();
+    let mut appended = Vec::new();
+    for index in quoted.bank(bank).iter().filter(|index| ![16, 23].contains(index)) {
+        let Some(value) = quoted.get(bank, index) else { continue };
+        if replay.extended.contains(index) {
+            let Some(replayed) = replay.value(index) else {
+                let sequence = replay.missing.iter().find(|(pcr, _)| *pcr == index);
+                let sequence = sequence.map_or(0, |(_, sequence)| *sequence);
+                return Err(ReplayError::NoDigest { bank, pcr: index, sequence });
+            };
+            if replayed != value {
+                let more = later_events(index, replayed, value).ok_or_else(|| ReplayError::Pcr {
+                    bank,
+                    pcr: index,
+                    replayed: replayed.as_slice().to_vec(),
+                    quoted: value.as_slice().to_vec(),
+                    cause: explain(logs, bank, index, value),
+                })?;
+                appended.extend(more.iter().map(|text| (index, *text)));
+            }
+            covered = covered.with(index);
+        } else if replay.value(index) == Some(value) {
+            covered = covered.with(index);
+        } else if index < 8 {
+            return Err(ReplayError::Pcr {
+                bank,
+                pcr: index,
+                replayed: replay.value(index).map(|value| value.as_slice().to_vec()).unwrap_or_default(),
+                quoted: value.as_slice().to_vec(),
+                cause: MismatchCause::NoEvents,
+            });
+        }
+        if index < 8 && !has_separator(logs, bank, index) {
+            return Err(ReplayError::MissingSeparator { bank, pcr: index });
+        }
+    }
+    Ok((covered, appended))
+}
+
+/// Known events whose extension after the end of the log gives the quoted value.
+fn later_events(index: u8, replayed: &Digest, quoted: &Digest) -> Option<&'static [&'static str]> {
+    let bank = replayed.algorithm();
+    let candidates = LATER_EVENTS.iter().filter(|(pcr, _)| *pcr == index);
+    candidates.map(|(_, texts)| *texts).find(|texts| {
+        let value = texts.iter().fold(*replayed, |value, text| {
+            let digest = bank.digest(&[text.as_bytes()]);
+            bank.digest(&[value.as_slice(), digest.as_slice()])
+        });
+        value == *quoted
+    })
+}
+
+fn has_separator(logs: &[&EventLog<'_>], bank: HashAlgorithm, index: u8) -> bool {
+    let values = [[0; 4], [0xff; 4]].map(|value| bank.digest(&[&value]));
+    extended(logs)
+        .filter(|event| event.pcr == u32::from(index))
+        .filter_map(|event| event.digest(bank))
+        .any(|digest| values.iter().any(|value| value.as_slice() == digest))
+}
+
+/// Looks for the first event that explains why a PCR does not have its quoted value.
+fn explain(logs: &[&EventLog<'_>], bank: HashAlgorithm, index: u8, quoted: &Digest) -> MismatchCause {
+    let events: Vec<_> = extended(logs).filter(|event| event.pcr == u32::from(index)).collect();
+    let Some(initial) = initial_values(logs, bank).into_iter().nth(usize::from(index)) else {
+        return MismatchCause::Unknown;
+    };
+    let named = |event: &Event<'_>| (event.sequence, describe(event.event_type));
+    let extend = |value: Digest, event: &Event<'_>| match event.digest(bank) {
+        Some(digest) => bank.digest(&[value.as_slice(), digest]),
+        None => value,
+    };
+    let mut value = initial;
+    let mut prefixes = Vec::with_capacity(events.len());
+    for event in &events {
+        if value == *quoted {
+            let (sequence, event) = named(event);
+            return MismatchCause::FirstUnknown { sequence, event };
+        }
+        prefixes.push(value);
+        value = extend(value, event);
+    }
+    // Leaving out one event after the other costs the square of their number.
+    if events.len() <= MAX_EXPLAINED {
+        for (skipped, event) in events.iter().enumerate() {
+            let Some(start) = prefixes.get(skipped) else { break };
+            let rest = events.iter().skip(skipped + 1);
+            if rest.fold(*start, |value, event| extend(value, event)) == *quoted {
+                let (sequence, event) = named(event);
+                return MismatchCause::ExtraEvent { sequence, event };
+            }
+        }
+    }
+    let suspicious = events
+        .iter()
+        .find(|event| BOUND_TYPES.contains(&event.event_type) && Measured::new(***event, bank).is_unbound());
+    match suspicious {
+        Some(event) => {
+            let (sequence, event) = named(event);
+            MismatchCause::Unbound { sequence, event }
+        }
+        None => MismatchCause::Unknown,
+    }
+}
+
+fn describe(event_type: u32) -> String {
+    event_type::name(event_type).map_or_else(|| format!("{event_type:#010x}"), str::to_owned)
+}
+
+fn initial_values(logs: &[&EventLog<'_>], bank: HashAlgorithm) -> Vec<Digest> {
+    let locality = logs.iter().map(|log| log.startup_locality()).find(|locality| *locality != 0);
+    let launched = extended(logs).any(|event| DRTM.contains(&event.pcr));
+    (0..PCRS)
+        .map(|index| match index {
+            0 => Digest::filled(bank, 0, locality.unwrap_or(0)),
+            _ if DRTM.contains(&index) && !launched => Digest::filled(bank, 0xff, 0xff),
+            _ => Digest::filled(bank, 0, 0),
+        })
+        .collect()
+}
+
+fn extended<'l, 'a>(logs: &'l [&'l EventLog<'a>]) -> impl Iterator<Item = &'l Event<'a>> {
+    logs.iter().flat_map(|log| log.events()).filter(|event| event.is_extended())
+}
+
+/// Whether an event ends what firmware measures into a PCR.
+pub(crate) fn is_separator(event: &Measured<'_>) -> bool {
+    matches!(event.content, Content::Separator(Separator::Zero | Separator::Ones))
+}
+
+const PCRS: u32 = 32;
+const DRTM: std::ops::RangeInclusive<u32> = 17..=22;
+/// The longest captured log has 84 events of one PCR.
+const MAX_EXPLAINED: usize = 512;
+/// Events whose data are measured by every known firmware.
+const BOUND_TYPES: &[u32] = &[
+    event_type::SEPARATOR,
+    event_type::EFI_ACTION,
+    event_type::EFI_VARIABLE_DRIVER_CONFIG,
+    event_type::EFI_VARIABLE_AUTHORITY,
+    event_type::EFI_GPT_EVENT,
+];
+const INVOCATION: &str = "Exit Boot Services Invocation";
+const SUCCESS: &str = "Exit Boot Services Returned with Success";
+const FAILURE: &str = "Exit Boot Services Returned with Failure";
+/// What firmware extends while the operating system takes over, after its log was copied (PFP, 3.3.4.6),
+/// and what systemd extends later (systemd, `TPM2_PCR_MEASUREMENTS`), in its order.
+const LATER_EVENTS: &[(u8, &[&str])] = &[
+    (5, &[INVOCATION, SUCCESS]),
+    (5, &[INVOCATION, FAILURE]),
+    (5, &[INVOCATION, FAILURE, SUCCESS]),
+    (11, &["enter-initrd"]),
+    (11, &["enter-initrd", "leave-initrd"]),
+    (11, &["enter-initrd", "leave-initrd", "sysinit"]),
+    (11, &["enter-initrd", "leave-initrd", "sysinit", "ready"]),
+    (11, &["enter-initrd", "leave-initrd", "sysinit", "ready", "shutdown"]),
+    (11, &["enter-initrd", "leave-initrd", "sysinit", "ready", "shutdown", "final"]),
+    (11, &["sysinit"]),
+    (11, &["sysinit", "ready"]),
+];
