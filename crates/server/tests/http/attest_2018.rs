@@ -1,13 +1,10 @@
 //! `POST /attest/SgxEnclave` and `/attest/Tee/...` under 2018-09-01-preview.
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use crypto::{SigningAlgorithm, SigningKey};
 use serde_json::{Value, json};
 use server::config::AccessTokenIssuer;
 use time::OffsetDateTime;
 
-use crate::support::{Answer, Service, b64, claims, forge, offline_config, send};
+use crate::support::{Answer, Service, b64, claims, forge, jwks, jwt, key, offline_config, send};
 
 const VERSION: &str = "api-version=2018-09-01-preview";
 
@@ -79,20 +76,4 @@ async fn a_token_of_a_configured_issuer_lets_in() {
         let answer = ask(&service, "/attest/SgxEnclave", &body, authorization.as_deref()).await;
         println!("{what}: {}", unauthorized(&answer));
     }
-}
-
-fn key() -> SigningKey {
-    SigningKey::generate(SigningAlgorithm::Es256).unwrap()
-}
-
-fn jwks(key: &SigningKey) -> String {
-    let spki = key.public_key_der().unwrap();
-    let (x, y) = spki[spki.len() - 64..].split_at(32);
-    json!({ "keys": [{ "kty": "EC", "crv": "P-256", "kid": "k1", "x": b64(x), "y": b64(y) }] }).to_string()
-}
-
-fn jwt(key: &SigningKey, claims: &Value) -> String {
-    let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"ES256","kid":"k1","typ":"JWT"}"#);
-    let input = format!("{header}.{}", URL_SAFE_NO_PAD.encode(claims.to_string()));
-    format!("{input}.{}", URL_SAFE_NO_PAD.encode(key.sign(input.as_bytes()).unwrap()))
 }

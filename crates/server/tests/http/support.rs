@@ -278,3 +278,22 @@ async fn answer(State(state): State<Arc<Mutex<PcsState>>>, uri: Uri) -> Response
         }
     }
 }
+
+/// The key of an issuer of access tokens.
+pub(crate) fn key() -> crypto::SigningKey {
+    crypto::SigningKey::generate(crypto::SigningAlgorithm::Es256).unwrap()
+}
+
+/// Its set of keys, as a file.
+pub(crate) fn jwks(key: &crypto::SigningKey) -> String {
+    let spki = key.public_key_der().unwrap();
+    let (x, y) = spki[spki.len() - 64..].split_at(32);
+    json!({ "keys": [{ "kty": "EC", "crv": "P-256", "kid": "k1", "x": b64(x), "y": b64(y) }] }).to_string()
+}
+
+/// An access token.
+pub(crate) fn jwt(key: &crypto::SigningKey, claims: &Value) -> String {
+    let header = b64(r#"{"alg":"ES256","kid":"k1","typ":"JWT"}"#.as_bytes());
+    let input = format!("{header}.{}", b64(claims.to_string().as_bytes()));
+    format!("{input}.{}", b64(&key.sign(input.as_bytes()).unwrap()))
+}
