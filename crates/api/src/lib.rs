@@ -29,5 +29,5 @@ pub use error::RequestError;
 pub use management::ManagementError;
 pub use nonce::Nonce;
 pub use request::{AttestOpenEnclave, AttestSgxEnclave};
-pub use response::{ErrorBody, ErrorCode};
+pub use response::{ErrorBody, ErrorCode, ErrorDetail};
 pub use version::{ApiVersion, ApiVersionError};

@@ -99,7 +99,21 @@ pub struct ErrorBody {
 struct Outer {
     code: &'static str,
     message: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    details: Vec<ErrorDetail>,
     innererror: Inner,
+}
+
+/// More about a failure, for programs: `{"code","message"}` as in the contract, and a member of our own that
+/// clients which do not know it pass over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ErrorDetail {
+    /// What kind of detail it is.
+    pub code: &'static str,
+    /// For people.
+    pub message: String,
+    /// Why a policy decided as it did.
+    pub explanation: serde_json::Value,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -114,7 +128,15 @@ impl ErrorBody {
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
         let message = message.into();
         let code = code.as_str();
-        Self { error: Outer { code, message: message.clone(), innererror: Inner { code, message } } }
+        let innererror = Inner { code, message: message.clone() };
+        Self { error: Outer { code, message, details: Vec::new(), innererror } }
+    }
+
+    /// The same failure with more about it.
+    #[must_use]
+    pub fn with_details(mut self, details: Vec<ErrorDetail>) -> Self {
+        self.error.details = details;
+        self
     }
 
     /// `error.code`, which also stands in the header [`ERROR_CODE_HEADER`].
@@ -157,5 +179,19 @@ mod tests {
         );
         assert_eq!(body.code(), ErrorCode::InvalidParameter.to_string());
         assert_eq!(body.message(), "the `quote` is \"short\"");
+    }
+
+    #[test]
+    fn details_stand_beside_what_clients_know() {
+        let detail = ErrorDetail {
+            code: "PolicyExplanation",
+            message: "denied".to_owned(),
+            explanation: serde_json::json!({ "decision": "denied" }),
+        };
+        let body = ErrorBody::new(ErrorCode::PolicyEvaluationError, "denied").with_details(vec![detail]);
+        assert_eq!(
+            body.to_json(),
+            r#"{"error":{"code":"PolicyEvaluationError","message":"denied","details":[{"code":"PolicyExplanation","message":"denied","explanation":{"decision":"denied"}}],"innererror":{"code":"PolicyEvaluationError","message":"denied"}}}"#
+        );
     }
 }

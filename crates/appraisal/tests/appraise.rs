@@ -278,3 +278,21 @@ fn the_issuer_signs_with_whole_seconds_and_a_fresh_id() {
     assert!(draft.as_str().ends_with('.'));
     assert!(verify(draft.as_str()).is_err(), "a draft is never accepted");
 }
+
+#[test]
+fn the_signer_of_the_policy_is_named_and_the_policy_cannot_name_another() {
+    let report = bound(&forge(b""), Some(b""), None);
+    let text = "version=1.0; authorizationrules{=> permit();}; \
+                issuancerules{=> issue(type=\"x-ms-policy-signer\", value=\"me\");};";
+    let policy = Policy::analyze(text).unwrap();
+    let settings = Settings::of(&policy).unwrap();
+    let signer = json!({ "alg": "RS256", "kty": "RSA", "use": "sig", "x5c": ["MII"] });
+    for expected in [Some(signer), None] {
+        let request = RequestData::default();
+        let baseline = Baseline::default();
+        let result =
+            appraise(&report, request, &baseline, &policy, expected.clone(), &settings, NOW).unwrap();
+        assert_eq!(result.claims().get("x-ms-policy-signer"), expected.as_ref());
+        assert_eq!(result.claims()["x-ms-policy"]["x-ms-policy-signer"], "me");
+    }
+}

@@ -23,6 +23,8 @@ pub(crate) struct Provider {
     pub(crate) authorizer: Authorizer,
     pub(crate) baseline: Baseline,
     pub(crate) documents: Documents,
+    /// Whether a denied caller is told why.
+    pub(crate) explain_denials: bool,
     pub(crate) issuer: Issuer,
     pub(crate) management: Management,
 }
@@ -57,6 +59,7 @@ impl Provider {
             authorizer: Authorizer::new(&config.access_token_issuers, local_issuer, config.name())?,
             baseline: config.baseline.baseline(),
             documents: Documents::new(&uri, keys),
+            explain_denials: config.explain_denials,
             issuer: Issuer::new(uri, signer),
             management: Management::open(config, store, danger_appraise_at, now)?,
         })

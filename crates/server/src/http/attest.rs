@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use api::{ApiVersion, AttestOpenEnclave, AttestSgxEnclave, AttestationType, Data, Nonce};
-use appraisal::{DataType, RequestData, Settings, Token, appraise};
-use axum::body::{Body, Bytes};
+use appraisal::{AppraisalError, DataType, RequestData, Settings, Token, appraise, incoming, sgx_claims};
+use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::Request;
 use axum::response::Response;
@@ -37,8 +37,8 @@ pub(super) async fn attest(
     if version.requires_access_token_to_attest() {
         provider.authorizer.authenticate(request.headers(), OffsetDateTime::now_utc()).await?;
     }
+    let body = body::read(request, &app.long_bodies, app.limits.body_bytes, app.body_timeout()).await?;
     let _place = app.admission.enter().await?;
-    let body = body::read(request, app.limits.body_bytes, app.body_timeout()).await?;
     let now = OffsetDateTime::now_utc();
     let token = if body.len() > INLINE_BODY_BYTES {
         let (answering, provider) = (Arc::clone(&app), Arc::clone(&provider));
@@ -101,7 +101,7 @@ enum Evidence {
 }
 
 impl Attestation {
-    fn parse(attestation_type: AttestationType, body: &Bytes, version: ApiVersion) -> Result<Self, Failure> {
+    fn parse(attestation_type: AttestationType, body: &[u8], version: ApiVersion) -> Result<Self, Failure> {
         match attestation_type {
             AttestationType::OpenEnclave => {
                 let AttestOpenEnclave { report, runtime_data, init_time_data, draft_policy, nonce } =
@@ -147,7 +147,13 @@ impl Attestation {
             nonce: self.nonce.map(Nonce::into_claim),
             runtime_type: data_type(runtime),
         };
-        let result = appraise(&bound, data, &provider.baseline, policy, policy_signer, &settings, as_of)?;
+        let result = appraise(&bound, data, &provider.baseline, policy, policy_signer, &settings, as_of)
+            .map_err(|error| match error {
+                AppraisalError::Denied { .. } if provider.explain_denials => {
+                    Failure::from(error).explained(&policy.explain(&incoming(&sgx_claims(&bound))))
+                }
+                _ => error.into(),
+            })?;
         Ok(match draft {
             None => provider.issuer.issue(result, now)?,
             Some(_) => provider.issuer.issue_draft(result, now)?,

@@ -6,7 +6,7 @@
 //! after them are ours.
 
 use api::{
-    ApiVersionError, AttestationType, ErrorBody, ErrorCode, ManagementError, RequestError,
+    ApiVersionError, AttestationType, ErrorBody, ErrorCode, ErrorDetail, ManagementError, RequestError,
     UnknownAttestationType,
 };
 use appraisal::{AppraisalError, SettingsError};
@@ -16,6 +16,8 @@ use axum::response::{IntoResponse, Response};
 use evidence::verdict::{Rejection, Verdict};
 use evidence::{BindingError, ParseError, VerifyError};
 
+use policy::Explanation;
+use serde_json::Value;
 use token::policy_jws::ChainError;
 use token::{JwsError, PolicyJwsError};
 
@@ -33,6 +35,9 @@ const BASELINE: &str = "The specified quote was invalid because the device on wh
                         does not meet the Azure baseline requirements";
 const POLICY: &str = "Policy Evaluation Error has occurred Msg:[Policy Engine Exception: ";
 
+/// Rules told of in an explanation. Policies in use have about ten; of each, a few KiB can be told.
+const MAX_EXPLAINED_RULES: usize = 64;
+
 /// Seconds after which an overloaded service is worth another attempt.
 const OVERLOAD_RETRY_SECS: u64 = 1;
 
@@ -43,6 +48,8 @@ const LONGEST_RETRY_SECS: u64 = 120;
 #[derive(Debug)]
 pub(super) struct Failure {
     code: ErrorCode,
+    /// For the client's program.
+    details: Vec<ErrorDetail>,
     /// For the log only.
     detail: Option<String>,
     /// Id of the check that the evidence failed.
@@ -65,6 +72,7 @@ impl Failure {
     fn new(status: StatusCode, code: ErrorCode, message: impl Into<String>) -> Self {
         Self {
             code,
+            details: Vec::new(),
             detail: None,
             failed_check: None,
             message: message.into(),
@@ -94,6 +102,17 @@ impl Failure {
     /// Names the check that ended the verdict.
     fn at(self, verdict: &Verdict) -> Self {
         Self { failed_check: verdict.first_failure().map(|check| check.id), ..self }
+    }
+
+    /// Tells why a policy denied: what became of its rules, and of which claims.
+    pub(super) fn explained(self, explanation: &Explanation) -> Self {
+        let mut told = serde_json::to_value(explanation).unwrap_or_default();
+        if let Some(Value::Array(rules)) = told.get_mut("rules") {
+            rules.truncate(MAX_EXPLAINED_RULES);
+        }
+        let code = "PolicyExplanation";
+        let detail = ErrorDetail { code, message: explanation.decision().to_owned(), explanation: told };
+        Self { details: vec![detail], ..self }
     }
 
     pub(super) fn not_found() -> Self {
@@ -174,7 +193,7 @@ pub(super) async fn method_not_allowed() -> Response {
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        let body = ErrorBody::new(self.code, self.message);
+        let body = ErrorBody::new(self.code, self.message).with_details(self.details);
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(api::response::CONTENT_TYPE));
         headers.insert(api::response::ERROR_CODE_HEADER, HeaderValue::from_static(body.code()));
@@ -243,6 +262,7 @@ impl From<BodyError> for Failure {
     fn from(error: BodyError) -> Self {
         match error {
             BodyError::Broken => Self::invalid("the request body ended before it was complete"),
+            BodyError::Overloaded(overloaded) => overloaded.into(),
             BodyError::TooLong { max_bytes } => Self::new(
                 StatusCode::PAYLOAD_TOO_LARGE,
                 ErrorCode::PayloadTooLarge,

@@ -83,9 +83,8 @@ pub(super) async fn policy_verb(
     let outcome = match verb {
         "reset" => {
             let body = text(&app, request).await?;
-            let reset = move |provider: &Provider| {
-                provider.management.reset(attestation_type, &body, &caller, now)
-            };
+            let reset =
+                move |provider: &Provider| provider.management.reset(attestation_type, &body, &caller, now);
             change(&app, &provider, reset).await?
         }
         "rollback" => {
@@ -114,10 +113,9 @@ pub(super) async fn history(
     let before = number(&parameters, "before")?;
     let top = number(&parameters, "top")?.unwrap_or(u64::from(DEFAULT_PAGE));
     let top = u32::try_from(top).unwrap_or(MAX_PAGE).clamp(1, MAX_PAGE);
-    let page = in_pool(&app, &provider, move |provider| {
-        provider.management.history(attestation_type, before, top)
-    })
-    .await?;
+    let page =
+        in_pool(&app, &provider, move |provider| provider.management.history(attestation_type, before, top))
+            .await?;
     Ok(answer_json(history_body(&page).to_string()))
 }
 
@@ -133,10 +131,8 @@ pub(super) async fn history_version(
     let version = modern(&request)?;
     let attestation_type: AttestationType = attestation_type.parse()?;
     let former = former.parse().map_err(|_| Failure::not_found())?;
-    let row = in_pool(&app, &provider, move |provider| {
-        provider.management.version(attestation_type, former)
-    })
-    .await?;
+    let row = in_pool(&app, &provider, move |provider| provider.management.version(attestation_type, former))
+        .await?;
     token(&provider, policy_claims(&row.change.jws), version, now)
 }
 
@@ -157,8 +153,7 @@ pub(super) async fn add_certificate(
     Tenant(provider): Tenant,
     request: Request<Body>,
 ) -> Result<Response, Failure> {
-    let version = modern(&request)?;
-    change_signers(&app, &provider, request, SignerVerb::Add, version).await
+    change_signers(&app, &provider, request, SignerVerb::Add, modern).await
 }
 
 /// `POST /certificates:remove`.
@@ -167,8 +162,7 @@ pub(super) async fn remove_certificate(
     Tenant(provider): Tenant,
     request: Request<Body>,
 ) -> Result<Response, Failure> {
-    let version = modern(&request)?;
-    change_signers(&app, &provider, request, SignerVerb::Remove, version).await
+    change_signers(&app, &provider, request, SignerVerb::Remove, modern).await
 }
 
 /// `GET /tcbbaselines/{type}`.
@@ -207,18 +201,18 @@ pub(super) async fn change_signers(
     provider: &Arc<Provider>,
     request: Request<Body>,
     verb: SignerVerb,
-    version: ApiVersion,
+    version: impl Fn(&Request<Body>) -> Result<ApiVersion, Failure>,
 ) -> Result<Response, Failure> {
     let now = OffsetDateTime::now_utc();
     let caller = authorize(provider, request.headers(), Permission::Write, now).await?;
-    let body = body::read(request, app.limits.body_bytes, app.body_timeout()).await?;
+    let version = version(&request)?;
+    let body = body::read(request, &app.long_bodies, app.limits.body_bytes, app.body_timeout()).await?;
     let jws = certificate_jws(&body).map_err(ManagementFailure::from)?;
-    let SignerOutcome { result, thumbprint, .. } =
-        change(app, provider, move |provider| match verb {
-            SignerVerb::Add => provider.management.add_signer(&jws, &caller, now),
-            SignerVerb::Remove => provider.management.remove_signer(&jws, &caller, now),
-        })
-        .await?;
+    let SignerOutcome { result, thumbprint, .. } = change(app, provider, move |provider| match verb {
+        SignerVerb::Add => provider.management.add_signer(&jws, &caller, now),
+        SignerVerb::Remove => provider.management.remove_signer(&jws, &caller, now),
+    })
+    .await?;
     token(provider, certificate_modified_claims(&thumbprint, result), version, now)
 }
 
@@ -251,8 +245,8 @@ pub(super) async fn in_pool<T: Send + 'static>(
 
 /// The body as text. What is not UTF-8 is no JWS.
 pub(super) async fn text(app: &App, request: Request<Body>) -> Result<String, Failure> {
-    let body = body::read(request, app.limits.body_bytes, app.body_timeout()).await?;
-    String::from_utf8(body.into()).map_err(|_| Failure::not_utf8())
+    let body = body::read(request, &app.long_bodies, app.limits.body_bytes, app.body_timeout()).await?;
+    String::from_utf8(body.into_bytes()).map_err(|_| Failure::not_utf8())
 }
 
 /// The answer to a change of a policy.
@@ -307,7 +301,8 @@ pub(super) fn parameter<'p>(
 
 fn number(parameters: &[(String, String)], name: &'static str) -> Result<Option<u64>, Failure> {
     let value = parameter(parameters, name)?;
-    let number = value.map(|value| value.parse().map_err(|_| Failure::parameter(name, "send a whole number")));
+    let number =
+        value.map(|value| value.parse().map_err(|_| Failure::parameter(name, "send a whole number")));
     number.transpose()
 }
 

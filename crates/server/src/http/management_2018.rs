@@ -18,8 +18,8 @@ use token::{Algorithm, Expectations, UnverifiedToken};
 
 use super::error::Failure;
 use super::management::{
-    Parameters, SignerVerb, authorize, change, change_signers, changed, in_pool, parameter,
-    signer_keys, text, token,
+    Parameters, SignerVerb, authorize, change, change_signers, changed, in_pool, parameter, signer_keys,
+    text, token,
 };
 use super::tenancy::Tenant;
 use crate::app::App;
@@ -125,8 +125,7 @@ pub(super) async fn add_certificate(
     Tenant(provider): Tenant,
     request: Request<Body>,
 ) -> Result<Response, Failure> {
-    only_2018(&request)?;
-    change_signers(&app, &provider, request, SignerVerb::Add, VERSION).await
+    change_signers(&app, &provider, request, SignerVerb::Add, only_2018).await
 }
 
 /// `POST /operations/policy/certificates`.
@@ -135,24 +134,22 @@ pub(super) async fn remove_certificate(
     Tenant(provider): Tenant,
     request: Request<Body>,
 ) -> Result<Response, Failure> {
-    only_2018(&request)?;
-    change_signers(&app, &provider, request, SignerVerb::Remove, VERSION).await
+    change_signers(&app, &provider, request, SignerVerb::Remove, only_2018).await
 }
 
-fn only_2018(request: &Request<Body>) -> Result<(), Failure> {
+fn only_2018(request: &Request<Body>) -> Result<ApiVersion, Failure> {
     match ApiVersion::from_query(request.uri().query())? {
-        VERSION => Ok(()),
+        VERSION => Ok(VERSION),
         _ => Err(Failure::operations_only_in_2018()),
     }
 }
 
-fn operation(
-    request: &Request<Body>,
-    parameters: &[(String, String)],
-) -> Result<AttestationType, Failure> {
+fn operation(request: &Request<Body>, parameters: &[(String, String)]) -> Result<AttestationType, Failure> {
     only_2018(request)?;
     let tee = parameter(parameters, "tee")?;
-    Ok(tee.ok_or_else(|| Failure::parameter("tee", "send an attestation type, such as `SgxEnclave`"))?.parse()?)
+    Ok(tee
+        .ok_or_else(|| Failure::parameter("tee", "send an attestation type, such as `SgxEnclave`"))?
+        .parse()?)
 }
 
 /// The policy's JWS in a token that the first step has issued for this provider and this type.

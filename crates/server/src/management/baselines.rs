@@ -18,8 +18,7 @@ pub(crate) fn list(
     }
     let selected = active.policy.as_ref().and_then(|policy| Settings::of(policy).ok());
     let selected = selected.map(|settings| settings.tcb_baseline);
-    let mut tcb_baselines =
-        vec![baseline(Selected::ProviderDefault, provider.min_tcb_evaluation, selected)];
+    let mut tcb_baselines = vec![baseline(Selected::ProviderDefault, provider.min_tcb_evaluation, selected)];
     if let Some(Selected::AtLeast(number)) = selected
         && !PUBLISHED.iter().any(|published| published.number == number)
     {

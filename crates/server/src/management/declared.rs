@@ -91,9 +91,8 @@ impl Management {
         let mut signers: Vec<PolicySigner> = Vec::new();
         let mut seen: Vec<Vec<u8>> = Vec::new();
         for change in changes {
-            let signer = PolicySigner::stored(change.chain).map_err(|reason| OpenPoliciesError::CorruptSigner {
-                provider: config.name().to_owned(),
-                reason,
+            let signer = PolicySigner::stored(change.chain).map_err(|reason| {
+                OpenPoliciesError::CorruptSigner { provider: config.name().to_owned(), reason }
             })?;
             signers.retain(|present| present.leaf() != signer.leaf());
             seen.push(signer.leaf().to_vec());
@@ -146,9 +145,8 @@ impl Management {
         self.activate(attestation_type, active);
         let file = config.policies.get(attestation_type.as_str());
         match (file, kept.is_some(), self.trust_model) {
-            (Some(_), true, TrustModel::Aad | TrustModel::Isolated) | (None, _, TrustModel::Aad | TrustModel::Isolated) => {
-                Ok(())
-            }
+            (Some(_), true, TrustModel::Aad | TrustModel::Isolated)
+            | (None, _, TrustModel::Aad | TrustModel::Isolated) => Ok(()),
             (Some(file), ..) => self.declare(attestation_type, file, &active_jws, now),
             (None, _, TrustModel::Shared) => {
                 let default =
@@ -157,7 +155,8 @@ impl Management {
                     return Ok(());
                 }
                 let jws = policy_jws::unsigned(b"");
-                let jws = PolicyJws::parse(&jws).and_then(|jws| jws.verify(&Trust::anyone(), self.as_of(now)));
+                let jws =
+                    PolicyJws::parse(&jws).and_then(|jws| jws.verify(&Trust::anyone(), self.as_of(now)));
                 let jws = jws.map_err(|error| corrupt(version, error.to_string()))?;
                 self.remove(attestation_type, &jws, (PolicyAction::Reset, None), CONFIGURATION, now)
                     .map(drop)
@@ -249,7 +248,9 @@ fn read_certificates(file: &Path) -> Result<Vec<Vec<u8>>, String> {
 fn store_error(error: ManagementFailure) -> OpenPoliciesError {
     match error {
         ManagementFailure::Store(error) => OpenPoliciesError::Store(error),
-        other => ConfigError::invalid("provider.policy_signer_certificates", "a certificate", other.to_string())
-            .into(),
+        other => {
+            ConfigError::invalid("provider.policy_signer_certificates", "a certificate", other.to_string())
+                .into()
+        }
     }
 }

@@ -74,7 +74,9 @@ pub enum OpenPoliciesError {
         reason: String,
     },
     /// A stored signer does not hold what it must.
-    #[error("the policy management certificates of provider `{provider}` in the database cannot be used: {reason}")]
+    #[error(
+        "the policy management certificates of provider `{provider}` in the database cannot be used: {reason}"
+    )]
     CorruptSigner {
         /// The provider's name.
         provider: String,

@@ -91,10 +91,7 @@ impl Management {
         attestation_type: AttestationType,
     ) -> Result<Arc<ActivePolicy>, ManagementFailure> {
         let active = self.active.read().unwrap_or_else(PoisonError::into_inner);
-        active
-            .get(&attestation_type)
-            .cloned()
-            .ok_or(ManagementFailure::HoldsNoPolicy { attestation_type })
+        active.get(&attestation_type).cloned().ok_or(ManagementFailure::HoldsNoPolicy { attestation_type })
     }
 
     /// The certificates that sign policies; none except where the trust model is isolated.

@@ -1,7 +1,7 @@
 //! Changes of a policy.
 
-use api::{ApiVersion, AttestationType};
 use api::management::stored_policy;
+use api::{ApiVersion, AttestationType};
 use appraisal::Settings;
 use policy::Policy;
 use time::OffsetDateTime;
@@ -183,7 +183,10 @@ impl Management {
             version,
         };
         let signer = jws.signer().cloned();
-        self.activate(attestation_type, ActivePolicy { jws: change.jws, policy: Some(policy), signer, version });
+        self.activate(
+            attestation_type,
+            ActivePolicy { jws: change.jws, policy: Some(policy), signer, version },
+        );
         Ok(outcome)
     }
 

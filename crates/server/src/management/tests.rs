@@ -179,7 +179,10 @@ fn a_policy_is_set_reset_and_survives_a_restart() {
     drop(management);
 
     let management = site.open();
-    assert_eq!((management.jws(SGX), management.active(SGX).unwrap().version), (plain(policy::defaults::SGX), 3));
+    assert_eq!(
+        (management.jws(SGX), management.active(SGX).unwrap().version),
+        (plain(policy::defaults::SGX), 3)
+    );
     assert!(management.reset(AttestationType::Tpm, &unsigned(b""), "someone", NOW).unwrap().removed);
     assert_eq!(management.jws(AttestationType::Tpm), "eyJhbGciOiJub25lIn0..");
 }
@@ -253,7 +256,10 @@ fn signers_come_and_go_and_one_always_stays() {
     let add = |by: &Signer, who: &Signer| management.add_signer(&by.vouch_for(who), "someone", NOW);
     let remove = |by: &Signer, who: &Signer| management.remove_signer(&by.vouch_for(who), "someone", NOW);
 
-    assert!(matches!(add(&second, &second), Err(ManagementFailure::Jws(PolicyJwsError::Chain(ChainError::Untrusted { .. })))));
+    assert!(matches!(
+        add(&second, &second),
+        Err(ManagementFailure::Jws(PolicyJwsError::Chain(ChainError::Untrusted { .. })))
+    ));
     assert!(matches!(remove(&first, &first), Err(ManagementFailure::LastSigner)));
     let added = add(&first, &second).unwrap();
     assert_eq!((added.changed, added.result), (true, CertificateModification::IsPresent));
@@ -297,7 +303,9 @@ fn there_is_a_most_of_signers() {
     let first = Signer::new("first");
     let management = Site::isolated("many_signers", &[&first]).open();
     for _ in 1..64 {
-        assert!(management.add_signer(&first.vouch_for(&Signer::new("more")), "someone", NOW).unwrap().changed);
+        assert!(
+            management.add_signer(&first.vouch_for(&Signer::new("more")), "someone", NOW).unwrap().changed
+        );
     }
     let error = management.add_signer(&first.vouch_for(&Signer::new("more")), "someone", NOW).unwrap_err();
     assert!(matches!(error, ManagementFailure::TooManySigners { limit: 64 }));
@@ -328,12 +336,15 @@ fn history_and_rollback() {
         .iter()
         .map(|row| (row.version, row.change.action, row.change.restored, row.change.actor.as_str()))
         .collect();
-    assert_eq!(facts, [
-        (6, PolicyAction::Rollback, Some(4), "back"),
-        (5, PolicyAction::Rollback, Some(2), "back"),
-        (4, PolicyAction::Reset, None, "resetter"),
-        (3, PolicyAction::Set, None, "user3"),
-    ]);
+    assert_eq!(
+        facts,
+        [
+            (6, PolicyAction::Rollback, Some(4), "back"),
+            (5, PolicyAction::Rollback, Some(2), "back"),
+            (4, PolicyAction::Reset, None, "resetter"),
+            (3, PolicyAction::Set, None, "user3"),
+        ]
+    );
     assert_eq!(page.next_before, Some(3));
     let rest = management.history(SGX, page.next_before, 4).unwrap();
     assert_eq!((rest.versions.len(), rest.next_before), (2, None));
@@ -374,7 +385,10 @@ fn two_providers_of_one_database_do_not_touch_each_other() {
     assert_eq!(second.jws(SGX), plain(policy::defaults::SGX));
     assert!(matches!(second.set_now(&signed), Err(ManagementFailure::Jws(_))));
     assert!(second.add_signer(&one.vouch_for(&one), "someone", NOW).is_err());
-    assert!(matches!(second.roll_back(SGX, 1, "x", NOW), Err(ManagementFailure::NoSuchVersion { version: 1 })));
+    assert!(matches!(
+        second.roll_back(SGX, 1, "x", NOW),
+        Err(ManagementFailure::NoSuchVersion { version: 1 })
+    ));
     assert_eq!((first.subjects(), second.subjects()), (vec!["one".to_owned()], vec!["other".to_owned()]));
 }
 
@@ -407,8 +421,12 @@ fn the_configuration_declares_what_a_provider_begins_with() {
     site.config.policies.insert("SgxEnclave".to_owned(), file);
     assert!(site.try_open().unwrap_err().to_string().contains("unsigned"));
     site.write("policy.jws", &format!("{}\n", signer.sign_policy(PERMIT)));
-    assert_eq!(site.open().jws(SGX), signer.sign_policy(PERMIT).split('.').take(2).collect::<Vec<_>>().join(".")
-        + "." + site.open().jws(SGX).rsplit('.').next().unwrap());
+    assert_eq!(
+        site.open().jws(SGX),
+        signer.sign_policy(PERMIT).split('.').take(2).collect::<Vec<_>>().join(".")
+            + "."
+            + site.open().jws(SGX).rsplit('.').next().unwrap()
+    );
 }
 
 #[test]
@@ -458,7 +476,11 @@ fn a_start_refuses_what_it_cannot_stand_for() {
     };
     wrong("no_signers", None, "at least one");
     wrong("empty_signers", Some(""), "PEM");
-    wrong("key_signer", Some("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"), "cannot sign");
+    wrong(
+        "key_signer",
+        Some("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"),
+        "cannot sign",
+    );
     wrong("plain_signer", Some(&Signer::with("plain", IsCa::ExplicitNoCa).pem), "CN=plain");
     let mut site = Site::new("aad_signers", TrustModel::Aad);
     site.config.policy_signer_certificates = vec![site.write("signer.pem", &signer.pem)];
@@ -523,8 +545,11 @@ fn baselines_say_which_one_the_policy_selects() {
         let baseline = appraisal::Baseline { min_tcb_evaluation: minimum, ..appraisal::Baseline::default() };
         let active = management.active(kind).unwrap();
         let list = baselines::list(kind, &active, &baseline).tcb_baselines;
-        let selected: Vec<_> =
-            list.iter().filter(|baseline| baseline.is_selected_tcb).map(|b| b.tcb_identifier.clone()).collect();
+        let selected: Vec<_> = list
+            .iter()
+            .filter(|baseline| baseline.is_selected_tcb)
+            .map(|b| b.tcb_identifier.clone())
+            .collect();
         (list, selected)
     };
     let (all, selected) = list(SGX, Some(12));

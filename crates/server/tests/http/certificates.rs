@@ -14,10 +14,8 @@ async fn certificates_come_and_go_in_every_shape_of_request() {
     let list = managed.answer(&managed.get("/certificates").await);
     assert_eq!(list, json!({ "x-ms-policy-certificates": { "keys": [first.jwk()] } }));
 
-    let present =
-        json!({ "x-ms-certificate-thumbprint": second.thumbprint(), "x-ms-policycertificates-result": "IsPresent" });
-    let absent =
-        json!({ "x-ms-certificate-thumbprint": second.thumbprint(), "x-ms-policycertificates-result": "IsAbsent" });
+    let present = json!({ "x-ms-certificate-thumbprint": second.thumbprint(), "x-ms-policycertificates-result": "IsPresent" });
+    let absent = json!({ "x-ms-certificate-thumbprint": second.thumbprint(), "x-ms-policycertificates-result": "IsAbsent" });
     for claim in
         ["policyCertificate", "maa-policyCertificate", "aas-policyCertificate", "x-ms-policyCertificate"]
     {

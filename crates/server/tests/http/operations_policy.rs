@@ -49,7 +49,8 @@ async fn a_policy_is_set_in_two_steps() {
         let before = old_claims(&ask(&managed, Method::GET, current, "").await);
         assert_ne!(before["x-ms-policy"], old_policy(PERMIT), "nothing changed yet");
 
-        let refused = ask(&managed, Method::PUT, "/operations/policy/current?tee=Tpm", prepared.body.clone()).await;
+        let refused =
+            ask(&managed, Method::PUT, "/operations/policy/current?tee=Tpm", prepared.body.clone()).await;
         assert!(refused.refusal(400, "InvalidParameter").contains("another attestation type"));
         let set = ask(&managed, Method::PUT, current, prepared.body.clone()).await;
         assert_eq!((set.status, set.body.as_str()), (200, ""));

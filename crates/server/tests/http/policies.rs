@@ -86,7 +86,8 @@ async fn refusals_have_the_documented_codes_and_phrases() {
     let message = managed.put("/policies/Pluton", plain(PERMIT)).await.refusal(400, "InvalidParameter");
     assert!(message.contains("Pluton"), "{message}");
     managed.put("/policies/VbsEnclave", plain(PERMIT)).await.refusal(400, "InvalidParameter");
-    let message = managed.post("/policies/SgxEnclave:reset", plain(PERMIT)).await.refusal(400, "InvalidOperation");
+    let message =
+        managed.post("/policies/SgxEnclave:reset", plain(PERMIT)).await.refusal(400, "InvalidOperation");
     assert!(message.contains("must be empty"), "{message}");
     for path in ["/policies/SgxEnclave", "/policies/SgxEnclave:rename", "/policies/SgxEnclave:"] {
         managed.post(path, RESET).await.refusal(404, "NotFound");
@@ -225,4 +226,47 @@ async fn a_shared_provider_has_a_fixed_policy_that_can_be_read() {
     managed.post("/policies/SgxEnclave:reset", RESET).await.refusal(400, "InvalidOperation");
     let certificates = managed.answer(&managed.get("/certificates").await);
     assert_eq!(certificates, json!({ "x-ms-policy-certificates": { "keys": [] } }));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_denied_caller_is_told_why_where_the_provider_allows_it() {
+    let minted = forge(b"").mint();
+    let policy = "version=1.0; authorizationrules{\n  [type==\"x-ms-sgx-svn\", value>1000] => permit();\n};";
+    for explain in [false, true] {
+        let mut config = offline_config("policies_explained", &minted);
+        config.provider.explain_denials = explain;
+        let managed = Managed::start(config).await;
+        managed.answer(&managed.put("/policies/SgxEnclave", plain(policy)).await);
+        let answer = managed.service.attest_quote(&minted).await;
+        answer.refusal(400, "PolicyEvaluationError");
+        let details = answer.json()["error"]["details"].clone();
+        if explain {
+            assert_eq!(
+                (&details[0]["code"], &details[0]["message"]),
+                (&json!("PolicyExplanation"), &json!("denied"))
+            );
+            let rule = &details[0]["explanation"]["rules"][0];
+            assert_eq!(rule["state"], "not-fired");
+            assert_eq!(rule["conditions"][0]["missed"]["first"][0]["claim"]["type"], "x-ms-sgx-svn");
+            // Clients that know the contract only read two members of a detail.
+            assert!(details[0]["message"].is_string());
+        } else {
+            assert_eq!(details, Value::Null);
+        }
+        managed.service.server.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_explanation_has_an_end() {
+    let minted = forge(b"").mint();
+    let mut config = offline_config("policies_long_explanation", &minted);
+    config.provider.explain_denials = true;
+    let managed = Managed::start(config).await;
+    let rule = "[type==\"x-ms-sgx-mrenclave\", value==\"0\"] => permit();\n";
+    let policy = format!("version=1.0; authorizationrules{{{}}};", rule.repeat(4000));
+    managed.answer(&managed.put("/policies/SgxEnclave", plain(&policy)).await);
+    let answer = managed.service.attest_quote(&minted).await;
+    answer.refusal(400, "PolicyEvaluationError");
+    assert!(answer.body.len() < 256 * 1024, "{}", answer.body.len());
 }
