@@ -25,6 +25,8 @@ pub(crate) struct App {
     pub(crate) danger_appraise_at: Option<OffsetDateTime>,
     pub(crate) endorsements: EndorsementService,
     pub(crate) limits: LimitsConfig,
+    /// For bodies that are too long to be read without a place.
+    pub(crate) long_bodies: Admission,
     pub(crate) pcks: PckCache,
     /// For work that may take long; its queue is short, so that it cannot take all places of `admission`.
     pub(crate) pool: Admission,

@@ -223,7 +223,16 @@ fn prepare(config: &Config, local_addr: SocketAddr) -> Result<Prepared, StartErr
         .all_providers()
         .map(|provider| {
             let store = Arc::clone(&store);
-            Provider::prepare(provider, &data_dir, store, &local_issuer, local_addr, config.danger_appraise_at, now).map(Arc::new)
+            Provider::prepare(
+                provider,
+                &data_dir,
+                store,
+                &local_issuer,
+                local_addr,
+                config.danger_appraise_at,
+                now,
+            )
+            .map(Arc::new)
         })
         .collect::<Result<_, _>>()?;
     let anchors = Arc::new(trust_anchors(&config.trust_anchors)?);
@@ -241,6 +250,7 @@ fn prepare(config: &Config, local_addr: SocketAddr) -> Result<Prepared, StartErr
         danger_appraise_at: config.danger_appraise_at,
         endorsements,
         limits: config.limits.clone(),
+        long_bodies: Admission::new(config.limits.concurrency, config.limits.queue, longest_wait),
         pcks: PckCache::default(),
         pool: Admission::new(cores, cores.saturating_mul(POOL_QUEUE_PER_CORE), longest_wait),
         providers,

@@ -1,5 +1,5 @@
 //! How many attestations are in work, and how many may wait. What is beyond is told to come back (429),
-//! so that a flood costs the others time and never memory: a body is read only in a place.
+//! so that a flood costs the others time and never memory: a long body is read only in a place.
 
 use std::sync::Arc;
 use std::time::Duration;

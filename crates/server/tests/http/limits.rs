@@ -90,6 +90,28 @@ async fn slow_heads_and_bodies_are_cut() {
     assert_eq!(service.get("/certs").await.status, 200);
 }
 
+/// Else as many slow senders as there are places would keep everybody else out.
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_senders_take_no_places() {
+    let minted = forge(b"").mint();
+    let config = with_limits(offline_config("limit_slow_places", &minted), |limits| {
+        limits.concurrency = 1;
+        limits.queue = 0;
+        limits.body_timeout_secs = 5;
+    });
+    let service = Service::start(config).await;
+    let mut slow = Vec::new();
+    for sent in ["{".to_owned(), " ".repeat(100_000)] {
+        let mut stream = connect(&service).await;
+        let head = "content-length: 200000\r\n\r\n";
+        let request = format!("POST /attest/SgxEnclave?{VERSION} HTTP/1.1\r\nhost: x\r\n{head}{sent}");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        slow.push(stream);
+    }
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    service.attest_quote(&minted).await.claims();
+}
+
 /// Who asks and takes no answers would otherwise keep a connection, and few of them all, for ever.
 #[tokio::test(flavor = "multi_thread")]
 async fn who_takes_no_answers_is_cut() {
