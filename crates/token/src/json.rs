@@ -22,6 +22,19 @@ pub const MAX_DEPTH: usize = 64;
 /// the largest real one (a key set with certificate chains) has about a hundred.
 pub const MAX_VALUES: usize = 65_536;
 
+/// The bounds of one document.
+#[derive(Clone, Copy)]
+struct Limits {
+    depth: usize,
+    values: usize,
+}
+
+const DOCUMENT: Limits = Limits { depth: MAX_DEPTH, values: MAX_VALUES };
+
+/// Those of a token's claims, among which stand documents of the largest size: runtime and init-time data.
+/// What is accepted there can be read here.
+const CLAIMS: Limits = Limits { depth: MAX_DEPTH + 2, values: 3 * MAX_VALUES };
+
 /// Why a text is not an acceptable JSON document. Offsets are in bytes from its start.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum JsonError {
@@ -55,14 +68,19 @@ pub enum JsonError {
     #[error("the outermost value is not an object: send a JSON object `{{...}}`")]
     NotObject,
     /// Arrays and objects nest too deeply.
-    #[error("values nest deeper than {MAX_DEPTH} levels at byte {offset}")]
+    #[error("values nest deeper than {limit} levels at byte {offset}")]
     TooDeep {
+        /// The most levels accepted.
+        limit: usize,
         /// Where the level too many starts.
         offset: usize,
     },
     /// There are too many values.
-    #[error("the document has more than {MAX_VALUES} values")]
-    TooManyValues,
+    #[error("the document has more than {limit} values")]
+    TooManyValues {
+        /// The most values accepted.
+        limit: usize,
+    },
     /// Something stands where the grammar wants something else.
     #[error("expected {expected} at byte {offset}")]
     Unexpected {
@@ -78,7 +96,16 @@ pub enum JsonError {
 /// # Errors
 /// [`JsonError`], for the first broken rule in reading order.
 pub fn parse_object(text: &[u8]) -> Result<Map<String, Value>, JsonError> {
-    match parse(text)? {
+    object(parse(text)?)
+}
+
+/// Reads the claims of a token.
+pub(crate) fn parse_claims(text: &[u8]) -> Result<Map<String, Value>, JsonError> {
+    object(parse_within(text, CLAIMS)?)
+}
+
+fn object(value: Value) -> Result<Map<String, Value>, JsonError> {
+    match value {
         Value::Object(members) => Ok(members),
         _ => Err(JsonError::NotObject),
     }
@@ -89,9 +116,13 @@ pub fn parse_object(text: &[u8]) -> Result<Map<String, Value>, JsonError> {
 /// # Errors
 /// As [`parse_object`], without [`JsonError::NotObject`].
 pub fn parse(text: &[u8]) -> Result<Value, JsonError> {
+    parse_within(text, DOCUMENT)
+}
+
+fn parse_within(text: &[u8], limits: Limits) -> Result<Value, JsonError> {
     let text =
         std::str::from_utf8(text).map_err(|error| JsonError::InvalidUtf8 { offset: error.valid_up_to() })?;
-    let mut parser = Parser { text, at: 0, values: 0 };
+    let mut parser = Parser { text, limits, at: 0, values: 0 };
     parser.skip_white_space();
     let value = parser.value(0)?;
     parser.skip_white_space();
@@ -103,6 +134,7 @@ pub fn parse(text: &[u8]) -> Result<Value, JsonError> {
 
 struct Parser<'a> {
     text: &'a str,
+    limits: Limits,
     at: usize,
     values: usize,
 }
@@ -110,8 +142,8 @@ struct Parser<'a> {
 impl Parser<'_> {
     fn value(&mut self, depth: usize) -> Result<Value, JsonError> {
         self.values = self.values.saturating_add(1);
-        if self.values > MAX_VALUES {
-            return Err(JsonError::TooManyValues);
+        if self.values > self.limits.values {
+            return Err(JsonError::TooManyValues { limit: self.limits.values });
         }
         match self.peek() {
             Some(b'{') => self.object(depth),
@@ -176,8 +208,8 @@ impl Parser<'_> {
 
     /// Takes the opening bracket of an array or object that stands `depth` levels deep.
     fn descend(&mut self, depth: usize) -> Result<(), JsonError> {
-        if depth >= MAX_DEPTH {
-            return Err(JsonError::TooDeep { offset: self.at });
+        if depth >= self.limits.depth {
+            return Err(JsonError::TooDeep { limit: self.limits.depth, offset: self.at });
         }
         self.at = self.at.saturating_add(1);
         Ok(())

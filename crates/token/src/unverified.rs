@@ -121,7 +121,7 @@ impl<'a> UnverifiedToken<'a> {
     /// [`TokenError::Jws`] or [`TokenError::Claims`].
     pub fn parse(text: &'a str) -> Result<Self, TokenError> {
         let jws = Jws::parse(text)?;
-        let claims = json::parse_object(jws.unverified_payload()).map_err(TokenError::Claims)?;
+        let claims = json::parse_claims(jws.unverified_payload()).map_err(TokenError::Claims)?;
         Ok(Self { jws, claims })
     }
 

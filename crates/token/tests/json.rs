@@ -57,12 +57,15 @@ fn a_name_that_repeats_is_refused_at_any_depth() {
 fn depth_and_number_of_values_are_bounded() {
     let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
     assert!(parse(nested(MAX_DEPTH).as_bytes()).is_ok());
-    assert_eq!(parse(nested(MAX_DEPTH + 1).as_bytes()), Err(JsonError::TooDeep { offset: MAX_DEPTH }));
+    assert_eq!(
+        parse(nested(MAX_DEPTH + 1).as_bytes()),
+        Err(JsonError::TooDeep { limit: MAX_DEPTH, offset: MAX_DEPTH })
+    );
     let bomb = "{\"a\":".repeat(1_000_000);
-    assert_eq!(parse(bomb.as_bytes()), Err(JsonError::TooDeep { offset: MAX_DEPTH * 5 }));
+    assert_eq!(parse(bomb.as_bytes()), Err(JsonError::TooDeep { limit: MAX_DEPTH, offset: MAX_DEPTH * 5 }));
     let zeros = |count: usize| format!("[{}0]", "0,".repeat(count - 1));
     assert!(parse(zeros(MAX_VALUES - 1).as_bytes()).is_ok());
-    assert_eq!(parse(zeros(MAX_VALUES).as_bytes()), Err(JsonError::TooManyValues));
+    assert_eq!(parse(zeros(MAX_VALUES).as_bytes()), Err(JsonError::TooManyValues { limit: MAX_VALUES }));
 }
 
 #[test]

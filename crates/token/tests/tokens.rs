@@ -5,6 +5,7 @@ mod support;
 
 use serde_json::json;
 use support::{ISSUER, Identity, NOW, expectations, now, payload};
+use token::json::{self, MAX_DEPTH, MAX_VALUES};
 use token::jws::{MAX_HEADER_BYTES, MAX_JWS_BYTES};
 use token::{
     Algorithm, Claims, Expectations, JsonError, JwkError, Jwks, JwsError, SignError, Signer, TokenError,
@@ -50,6 +51,20 @@ fn a_signed_token_has_the_recorded_form_and_verifies() {
         assert_eq!(verified.issued_at().unwrap().unix_timestamp(), NOW);
         assert_eq!(verified.into_claims(), good_claims());
     }
+}
+
+/// A service that accepts data as claims, and relying parties that cannot read them, would be of no use.
+#[test]
+fn the_largest_documents_fit_into_a_token() {
+    let array = format!("{}{}", "[".repeat(MAX_DEPTH - 1), "]".repeat(MAX_DEPTH - 1));
+    let zeros = format!("[{}0]", "0,".repeat(MAX_VALUES - 200));
+    let document = json::parse_object(format!("{{\"deep\":{array},\"long\":{zeros}}}").as_bytes()).unwrap();
+    let mut claims = good_claims();
+    claims.insert("x-ms-runtime".to_owned(), document.clone().into());
+    claims.insert("x-ms-inittime".to_owned(), document.into());
+    let identity = Identity::es256();
+    let token = identity.signer().sign(ISSUER, &claims).unwrap();
+    assert_eq!(verify(&token, &identity.jwks()), Ok(claims));
 }
 
 #[test]
