@@ -35,7 +35,8 @@ pub enum EndorsementsUnavailable {
     },
     /// The source gave older data than were seen before.
     #[error(
-        "{item} from {origin} has number {found}, and {highest} was seen before: older endorsements are refused"
+        "{item} from {origin} has number {found}, and {highest} was seen before: older endorsements are refused; \
+         provide endorsements as new as those seen"
     )]
     RolledBack {
         /// The item, as it is kept.
