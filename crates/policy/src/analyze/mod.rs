@@ -18,7 +18,7 @@ use crate::jmespath::Query;
 use crate::limits::{Limits, MAX_DIAGNOSTICS};
 use crate::outcome::{RuleRef, Section};
 use crate::parser::{self, shortened};
-use crate::program::{Condition, Expression, Literal, Program, Rule, Test};
+use crate::program::{Condition, Expression, Literal, Program, Rule, Symbols, Test};
 use crate::span::{Lines, Range};
 use crate::suggest;
 
@@ -54,8 +54,16 @@ pub(crate) fn analyze(text: &str, limits: &Limits) -> Result<Analysis, Diagnosti
         analyzer.errors.sort_by_key(|diagnostic| diagnostic.span.start);
         return Err(Diagnostics::new(analyzer.errors));
     }
-    let program =
-        Program { version: tree.version, symbols: analyzer.symbols, configuration, authorization, issuance };
+    let rules = configuration.iter().chain(&authorization).chain(&issuance);
+    let looks_at_all = rules.flat_map(|rule| &rule.conditions).any(|condition| condition.symbol.is_none());
+    let program = Program {
+        version: tree.version,
+        symbols: analyzer.symbols,
+        looks_at_all,
+        configuration,
+        authorization,
+        issuance,
+    };
     Ok(Analysis { program, warnings: analyzer.warnings })
 }
 
@@ -63,11 +71,11 @@ fn rules<'p, 't>(tree: &'p ast::Policy<'t>) -> impl Iterator<Item = &'p ast::Rul
     tree.configuration.iter().chain(&tree.authorization).chain(&tree.issuance)
 }
 
-/// The claim types that conditions ask for by name, sorted.
-fn symbols(tree: &ast::Policy<'_>) -> Vec<Arc<str>> {
+/// The claim types that conditions ask for by name.
+fn symbols(tree: &ast::Policy<'_>) -> Symbols {
     let tests = rules(tree).flat_map(|rule| &rule.conditions).flat_map(|condition| &condition.tests);
     let names: BTreeSet<&str> = tests.filter_map(asked_type).collect();
-    names.into_iter().map(Arc::from).collect()
+    Symbols::new(names)
 }
 
 /// The name of `type == "name"`.
@@ -98,7 +106,7 @@ struct Analyzer<'t> {
     text: &'t str,
     lines: Lines<'t>,
     limits: Limits,
-    symbols: Vec<Arc<str>>,
+    symbols: Symbols,
     section: Section,
     /// The grammar rule at work inside a rule.
     place: &'static str,
@@ -162,7 +170,7 @@ impl Analyzer<'_> {
             if symbol.is_none()
                 && let Some(name) = asked_type(test)
             {
-                symbol = self.symbols.binary_search_by(|known| (**known).cmp(name)).ok();
+                symbol = self.symbols.find(name);
                 continue;
             }
             tests.push(Test { property: test.property, operator: test.operator, operand });

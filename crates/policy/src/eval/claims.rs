@@ -14,40 +14,71 @@ pub(super) struct Held<'a> {
     pub(super) issuer: Issuer,
     /// Cannot be issued to the token.
     pub(super) read_only: bool,
-    /// The next claim with the same symbol.
-    next: Option<usize>,
+    /// The next claim with the same symbol, or [`NONE`].
+    next: usize,
 }
 
-/// All claims, chained by symbol in their order. Claims are never removed.
+/// All claims that conditions may look at, chained by symbol in their order. Claims are never removed.
 #[derive(Debug)]
 pub(super) struct Claims<'a> {
     held: Vec<Held<'a>>,
-    /// First and last claim of each symbol.
-    chains: Vec<Option<(usize, usize)>>,
+    /// First and last claim of each symbol, or [`NONE`] twice.
+    chains: Vec<(usize, usize)>,
+    /// Also those that no condition looks at.
+    all: bool,
+    /// How many claims there are, held or not.
+    count: usize,
     limit: usize,
 }
 
+/// No claim.
+const NONE: usize = usize::MAX;
+
 impl<'a> Claims<'a> {
-    pub(super) fn new(program: &'a Program, incoming: &'a [Claim], limit: usize) -> Result<Self, Fault> {
+    /// The incoming set, `all` of it or what the conditions of `program` may look at.
+    pub(super) fn new(
+        program: &'a Program,
+        incoming: &'a [Claim],
+        limit: usize,
+        all: bool,
+    ) -> Result<Self, Fault> {
         if incoming.len() > limit {
             return Err(Fault::TooManyClaims { limit });
         }
+        let all = all || program.looks_at_all;
         // Room for what the policy adds, so that ordinary policies allocate once.
-        let held = Vec::with_capacity(incoming.len() + program.issuance.len().min(64));
-        let mut claims = Self { held, chains: vec![None; program.symbols.len()], limit };
+        let room = if all { incoming.len() + program.issuance.len().min(64) } else { program.symbols.len() };
+        let held = Vec::with_capacity(room.min(incoming.len() + 64));
+        let chains = vec![(NONE, NONE); program.symbols.len()];
+        let mut claims = Self { held, chains, all, count: incoming.len(), limit };
+        if !all && program.symbols.len() == 0 {
+            return Ok(claims);
+        }
         for claim in incoming {
+            let symbol = program.symbols.find(&claim.claim_type);
+            if symbol.is_none() && !all {
+                continue;
+            }
             let from_service = claim.issuer == Issuer::AttestationService;
             if from_service && program.version < Version::V1_2 && is_json_evidence(&claim.claim_type) {
                 continue;
             }
-            let claim_type = Text::Borrowed(&claim.claim_type);
-            let read_only = from_service && claim.claim_type == "pcrs";
-            claims.push(program, claim_type, Val::of_claim(&claim.value), claim.issuer, read_only)?;
+            claims.hold(
+                symbol,
+                Held {
+                    claim_type: Text::Borrowed(&claim.claim_type),
+                    value: Val::of_claim(&claim.value),
+                    issuer: claim.issuer,
+                    read_only: from_service && claim.claim_type == "pcrs",
+                    next: NONE,
+                },
+            );
         }
         Ok(claims)
     }
 
     /// Adds a claim that the policy makes.
+    #[inline]
     pub(super) fn add(
         &mut self,
         program: &Program,
@@ -55,36 +86,31 @@ impl<'a> Claims<'a> {
         value: Val<'a>,
         read_only: bool,
     ) -> Result<(), Fault> {
-        self.push(program, claim_type, value, Issuer::AttestationPolicy, read_only)
-    }
-
-    fn push(
-        &mut self,
-        program: &Program,
-        claim_type: Text<'a>,
-        value: Val<'a>,
-        issuer: Issuer,
-        read_only: bool,
-    ) -> Result<(), Fault> {
-        let index = self.held.len();
-        if index >= self.limit {
+        if self.count >= self.limit {
             return Err(Fault::TooManyClaims { limit: self.limit });
         }
-        if let Some(chain) = program.symbol(&claim_type).and_then(|symbol| self.chains.get_mut(symbol)) {
-            match chain {
-                Some((_, last)) => {
-                    if let Some(previous) = self.held.get_mut(*last) {
-                        previous.next = Some(index);
-                    }
-                    *last = index;
-                }
-                None => *chain = Some((index, index)),
-            }
+        self.count += 1;
+        let symbol = program.symbols.find(&claim_type);
+        if symbol.is_some() || self.all {
+            let issuer = Issuer::AttestationPolicy;
+            self.hold(symbol, Held { claim_type, value, issuer, read_only, next: NONE });
         }
-        self.held.push(Held { claim_type, value, issuer, read_only, next: None });
         Ok(())
     }
 
+    fn hold(&mut self, symbol: Option<Symbol>, claim: Held<'a>) {
+        let index = self.held.len();
+        if let Some(chain) = symbol.and_then(|symbol| self.chains.get_mut(symbol)) {
+            match self.held.get_mut(chain.1) {
+                Some(previous) => previous.next = index,
+                None => chain.0 = index,
+            }
+            chain.1 = index;
+        }
+        self.held.push(claim);
+    }
+
+    /// How many are held.
     pub(super) fn len(&self) -> usize {
         self.held.len()
     }
@@ -96,7 +122,7 @@ impl<'a> Claims<'a> {
     /// The first claim that a condition has to look at.
     pub(super) fn first(&self, symbol: Option<Symbol>) -> Option<usize> {
         match symbol {
-            Some(symbol) => self.chains.get(symbol).copied().flatten().map(|(first, _)| first),
+            Some(symbol) => self.chains.get(symbol).map(|(first, _)| *first).filter(|first| *first != NONE),
             None => (!self.held.is_empty()).then_some(0),
         }
     }
@@ -104,7 +130,7 @@ impl<'a> Claims<'a> {
     /// The one after the claim at `index`.
     pub(super) fn next(&self, symbol: Option<Symbol>, index: usize) -> Option<usize> {
         match symbol {
-            Some(_) => self.held.get(index)?.next,
+            Some(_) => self.held.get(index).map(|held| held.next).filter(|next| *next != NONE),
             None => Some(index + 1).filter(|next| *next < self.held.len()),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::{Machine, same, shared};
+use super::{Held, Machine, same, shared};
 use crate::ast::Property;
 use crate::claim::Kind;
 use crate::error::Fault;
@@ -33,25 +33,38 @@ impl<'a> Machine<'a> {
         }
     }
 
+    /// The value of a literal, or of a property of a single claim, with whether it is read-only. This is what
+    /// [`Self::expression`] gives for them, without a set around it.
+    #[inline]
+    pub(super) fn simple(&self, expression: &'a Expression) -> Option<(Val<'a>, bool)> {
+        match expression {
+            Expression::Literal(literal) => Some((Val::of_literal(literal), false)),
+            Expression::Property(condition, property) => {
+                let range = self.matches.get(*condition)?;
+                let [index] = self.matched.get(range.clone())? else { return None };
+                let claim = self.claims.get(*index)?;
+                Some((claim.to_val(*property), claim.read_only))
+            }
+            Expression::Call(..) | Expression::Search(..) => None,
+        }
+    }
+
     /// The distinct values that the claims of a condition have for a property, in their order.
     fn property(&mut self, condition: usize, property: Property) -> Result<Set<'a>, Fault> {
         let range = self.matches.get(condition).cloned().unwrap_or_default();
         let indexes = self.matched.get(range).unwrap_or_default();
+        if let [index] = indexes
+            && let Some(claim) = self.claims.get(*index)
+        {
+            return Ok(Set::one(claim.to_val(property), claim.read_only));
+        }
         let mut values = Vec::new();
         let mut read_only = false;
         let mut seen = HashSet::new();
         for index in indexes {
             let Some(claim) = self.claims.get(*index) else { continue };
             read_only |= claim.read_only;
-            let value = match property {
-                Property::Issuer => Val::Text(Text::Borrowed(claim.issuer.as_str())),
-                Property::Type => Val::Text(claim.claim_type.clone()),
-                Property::Value => claim.value.clone(),
-                Property::ValueType => Val::Text(Text::Borrowed(claim.value.kind().as_str())),
-            };
-            if indexes.len() == 1 {
-                return Ok(Set::one(value, read_only));
-            }
+            let value = claim.to_val(property);
             self.budget.charge(1)?;
             if let View::Text(text) = value.view() {
                 self.budget.charge_text(text.len())?;
@@ -148,6 +161,18 @@ impl<'a> Machine<'a> {
         const MAX_KEPT: usize = 64;
         if self.read.len() < MAX_KEPT {
             self.read.push((text.clone(), json));
+        }
+    }
+}
+
+impl<'a> Held<'a> {
+    /// One of the four properties, as a value to keep.
+    fn to_val(&self, property: Property) -> Val<'a> {
+        match property {
+            Property::Issuer => Val::Text(Text::Borrowed(self.issuer.as_str())),
+            Property::Type => Val::Text(self.claim_type.clone()),
+            Property::Value => self.value.clone(),
+            Property::ValueType => Val::Text(Text::Borrowed(self.value.kind().as_str())),
         }
     }
 }

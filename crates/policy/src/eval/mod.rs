@@ -22,7 +22,7 @@ use claims::{Claims, Held};
 
 /// Runs the configuration rules. They see only what earlier ones of them said.
 pub(crate) fn configure(program: &Program, limits: &Limits) -> Result<Properties, EvalError> {
-    let mut machine = Machine::new(program, &[], limits)?;
+    let mut machine = Machine::new(program, &[], limits, false)?;
     let mut said = Said::default();
     for rule in &program.configuration {
         machine.run(rule, &mut said).map_err(|fault| failed(rule, fault))?;
@@ -34,7 +34,7 @@ pub(crate) fn configure(program: &Program, limits: &Limits) -> Result<Properties
 ///
 /// A recorded `deny` stands, whatever comes after it; only the rules before it could have failed first.
 pub(crate) fn evaluate(program: &Program, incoming: &[Claim], limits: &Limits) -> Result<Outcome, EvalError> {
-    let mut machine = Machine::new(program, incoming, limits)?;
+    let mut machine = Machine::new(program, incoming, limits, false)?;
     let mut said = Said::default();
     let mut permit = None;
     for rule in &program.authorization {
@@ -47,6 +47,8 @@ pub(crate) fn evaluate(program: &Program, incoming: &[Claim], limits: &Limits) -
         }
     }
     let Some(rule) = permit else { return Ok(Outcome::Denied(Denial::NoPermit)) };
+    // A rule issues one claim, mostly.
+    said.issued.reserve(program.issuance.len().min(64));
     for rule in &program.issuance {
         machine.run(rule, &mut said).map_err(|fault| failed(rule, fault))?;
     }
@@ -85,9 +87,15 @@ struct Machine<'a> {
 }
 
 impl<'a> Machine<'a> {
-    fn new(program: &'a Program, incoming: &'a [Claim], limits: &Limits) -> Result<Self, EvalError> {
-        let claims =
-            Claims::new(program, incoming, limits.claims).map_err(|fault| EvalError { rule: None, fault })?;
+    /// `all` claims are kept, or those that a condition may look at.
+    fn new(
+        program: &'a Program,
+        incoming: &'a [Claim],
+        limits: &Limits,
+        all: bool,
+    ) -> Result<Self, EvalError> {
+        let claims = Claims::new(program, incoming, limits.claims, all)
+            .map_err(|fault| EvalError { rule: None, fault })?;
         Ok(Self {
             program,
             budget: Budget::new(*limits),
@@ -131,6 +139,13 @@ impl<'a> Machine<'a> {
                 }
             }
             Action::Make(destination, Recipe::New { claim_type, value, value_type }) => {
+                // Most rules: a constant name, and the value of one claim or a constant.
+                if let Some((Val::Text(claim_type), _)) = self.simple(claim_type)
+                    && !claim_type.is_empty()
+                    && let Some((value, read_only)) = self.simple(value)
+                {
+                    return self.made(*destination, claim_type, value, *value_type, read_only, said);
+                }
                 let claim_type = self.expression(claim_type)?;
                 let claim_type = one_text(&claim_type).ok_or(Fault::ClaimType)?;
                 let Set { values, read_only } = self.expression(value)?;
@@ -149,6 +164,7 @@ impl<'a> Machine<'a> {
     }
 
     /// Makes a claim of an expression's value.
+    #[inline]
     fn made(
         &mut self,
         destination: Destination,
@@ -166,6 +182,7 @@ impl<'a> Machine<'a> {
     }
 
     /// Puts a claim into the incoming set, and where its destination says.
+    #[inline]
     fn make(
         &mut self,
         destination: Destination,

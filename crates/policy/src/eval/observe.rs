@@ -63,7 +63,7 @@ struct Observer<'a> {
 
 impl<'a> Observer<'a> {
     fn new(program: &'a Program, incoming: &'a [Claim], limits: &Limits) -> Result<Self, EvalError> {
-        let machine = Machine::new(program, incoming, limits)?;
+        let machine = Machine::new(program, incoming, limits, true)?;
         let makers = vec![None; machine.claims.len()];
         Ok(Self { machine, said: Said::default(), budget: Budget::new(*limits), makers, reports: Vec::new() })
     }
