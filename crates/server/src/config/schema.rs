@@ -185,7 +185,8 @@ pub struct LimitsConfig {
     pub concurrency: usize,
     /// Connections open at a time; more wait in the system's backlog.
     pub connections: usize,
-    /// Seconds in which a request's head must have arrived, and that a connection may idle.
+    /// Seconds in which a request's head must have arrived, that a connection may idle, and in which a client
+    /// must take some of an answer.
     pub header_timeout_secs: u32,
     /// Attestations that may wait for a place; more are answered 429.
     pub queue: usize,
@@ -274,7 +275,7 @@ impl Default for EndorsementsConfig {
 
 impl Default for LimitsConfig {
     /// Requests are small (a quote is some 5 KiB) and fast (about a millisecond), so these bound an
-    /// attacker rather than a user: at most `concurrency` bodies are held in memory at a time.
+    /// attacker rather than a user: at most `concurrency` long bodies are held in memory at a time.
     fn default() -> Self {
         Self {
             body_bytes: api::limits::MAX_SGX_BODY_BYTES,

@@ -20,15 +20,7 @@ async fn live_ready_and_service_health() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_route() {
     let service = Service::start(config("no_route", &forge(b"").mint())).await;
-    for path in [
-        "/",
-        "/nonsense",
-        "/attest",
-        "/attest/",
-        "/attest/SgxEnclave/more",
-        "/policies/SgxEnclave",
-        "/healthz",
-    ] {
+    for path in ["/", "/nonsense", "/attest", "/attest/", "/attest/SgxEnclave/more", "/healthz"] {
         let message = service.post(&format!("{path}?{VERSION}"), "{}").await.refusal(404, "NotFound");
         assert!(message.contains("/attest/SgxEnclave"), "{message}");
     }
