@@ -66,6 +66,19 @@ pub enum Separator {
     Zero,
 }
 
+impl Separator {
+    /// The bytes measured.
+    #[must_use]
+    pub const fn value(self) -> [u8; 4] {
+        match self {
+            Self::Error => [1, 0, 0, 0],
+            Self::Ones => [0xff; 4],
+            Self::Windows => *b"WBCL",
+            Self::Zero => [0; 4],
+        }
+    }
+}
+
 /// What GRUB says that it measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GrubText {
@@ -106,9 +119,43 @@ impl<'a> Measured<'a> {
 }
 
 fn content<'a>(event: &Event<'a>, hashes: &dyn Fn(&[u8]) -> bool) -> Content<'a> {
+    // What type it claims does not matter for these: the type is not measured.
+    if let Some(separator) = separator(event.data).filter(|_| hashes(event.data)) {
+        return Content::Separator(separator);
+    }
+    match typed_content(event, hashes) {
+        // Nor do the data, when the digest is one that everybody knows.
+        Content::Unbound if event.pcr <= 7 => known_digest(hashes),
+        content => content,
+    }
+}
+
+fn known_digest<'a>(hashes: &dyn Fn(&[u8]) -> bool) -> Content<'a> {
+    if hashes(&[0; 4]) {
+        return Content::Separator(Separator::Zero);
+    }
+    if hashes(&[0xff; 4]) {
+        return Content::Separator(Separator::Ones);
+    }
+    if hashes(&[1, 0, 0, 0]) {
+        return Content::Separator(Separator::Error);
+    }
+    let mut texts = KNOWN_ACTIONS.iter().copied();
+    texts.find(|text| hashes(text.as_bytes())).map_or(Content::Unbound, Content::Action)
+}
+
+fn separator(data: &[u8]) -> Option<Separator> {
+    match data {
+        [0, 0, 0, 0] => Some(Separator::Zero),
+        [0xff, 0xff, 0xff, 0xff] => Some(Separator::Ones),
+        b"WBCL" => Some(Separator::Windows),
+        _ => None,
+    }
+}
+
+fn typed_content<'a>(event: &Event<'a>, hashes: &dyn Fn(&[u8]) -> bool) -> Content<'a> {
     let data = event.data;
     match event.event_type {
-        ty::SEPARATOR => separator(data, hashes),
         ty::ACTION | ty::EFI_ACTION if hashes(data) => {
             std::str::from_utf8(data).map_or(Content::Data(data), Content::Action)
         }
@@ -133,17 +180,6 @@ fn content<'a>(event: &Event<'a>, hashes: &dyn Fn(&[u8]) -> bool) -> Content<'a>
         }
         _ => Content::Unbound,
     }
-}
-
-fn separator<'a>(data: &[u8], hashes: &dyn Fn(&[u8]) -> bool) -> Content<'a> {
-    let separator = match data {
-        [0, 0, 0, 0] => Separator::Zero,
-        [0xff, 0xff, 0xff, 0xff] => Separator::Ones,
-        b"WBCL" => Separator::Windows,
-        _ if hashes(&[1, 0, 0, 0]) => return Content::Separator(Separator::Error),
-        _ => return Content::Unbound,
-    };
-    if hashes(data) { Content::Separator(separator) } else { Content::Unbound }
 }
 
 fn named_variable<'a>(data: &'a [u8], variable: Option<VariableData<'a>>) -> Content<'a> {
@@ -204,6 +240,16 @@ fn grub_text(text: &str) -> Option<(GrubText, &str)> {
     GRUB_PREFIXES.iter().find_map(|(prefix, claimed)| Some((*claimed, text.strip_prefix(prefix)?)))
 }
 
+/// Actions of the Platform Firmware Profile, 10.4.4, that say what was started.
+const KNOWN_ACTIONS: &[&str] = &[
+    "Calling EFI Application from Boot Option",
+    "Returning from EFI Application from Boot Option",
+    "Exit Boot Services Invocation",
+    "Exit Boot Services Returned with Failure",
+    "Exit Boot Services Returned with Success",
+    "UEFI Debug Mode",
+    "DMA Protection Disabled",
+];
 const GRUB_PREFIXES: &[(&str, GrubText)] = &[
     ("grub_cmd: ", GrubText::Command),
     ("grub_cmd ", GrubText::Command),

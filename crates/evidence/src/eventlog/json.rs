@@ -51,7 +51,7 @@ fn processed(event: &Measured<'_>, names: &mut BootNames) -> Option<Value> {
         Content::Action(text) => Some(json!({ "String": text })),
         Content::Grub { text, .. } => Some(json!({ "String": text })),
         Content::Text(text) | Content::UkiSection(text) => Some(json!({ "String": text })),
-        Content::Separator(_) => Some(json!({ "RawData": raw(event.event.data) })),
+        Content::Separator(separator) => Some(json!({ "RawData": raw(&separator.value()) })),
         // Partition tables and firmware tables are large, and no policy reads them.
         Content::Data(data) if data.len() <= MAX_RAW_BYTES => Some(json!({ "RawData": raw(data) })),
         Content::Data(_) | Content::Unbound => None,

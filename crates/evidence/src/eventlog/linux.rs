@@ -17,6 +17,9 @@ pub struct BootPath<'a> {
     pub exited_boot_services: bool,
     /// The commands GRUB ran, in order.
     pub grub_commands: Vec<&'a str>,
+    /// How many events of PCR 8 are none of GRUB whose text was measured: if there are any, commands may be
+    /// missing above.
+    pub unread_commands: usize,
     /// The digests of PCR 9, in order: files that GRUB read, or the initrd of the kernel's EFI stub.
     pub files: Vec<&'a [u8]>,
     /// The command line of the kernel, as it shows in `/proc/cmdline`.
@@ -48,6 +51,7 @@ impl<'a> BootPath<'a> {
                     command_lines.push(*text);
                 }
                 (8, Content::Grub { claimed: GrubText::Command, text }) => path.grub_commands.push(text),
+                (8, Content::Grub { claimed: GrubText::ModuleCommandLine, .. }) => {}
                 (9, _) => path.files.extend(digest),
                 (11, Content::UkiSection(name)) => {
                     section = Some(name.clone());
@@ -56,7 +60,9 @@ impl<'a> BootPath<'a> {
                 (11, Content::Unbound) => {
                     path.uki_sections.extend(section.take().zip(digest));
                 }
-                (12, Content::Text(text)) => texts.push(text.clone()),
+                // Before version 251, systemd's stub measured it into PCR 8.
+                (8 | 12, Content::Text(text)) => texts.push(text.clone()),
+                (8, _) => path.unread_commands += 1,
                 _ => {}
             }
             section = None;
@@ -79,8 +85,9 @@ impl<'a> BootPath<'a> {
     }
 }
 
-/// Whether a GRUB command loads a kernel with this command line.
+/// Whether a GRUB command loads a kernel with this command line, which GRUB quotes in its own way.
 fn sets(command: &str, line: &str) -> bool {
     let Some((name, arguments)) = command.split_once(' ') else { return false };
-    ["linux", "linux16", "linuxefi"].contains(&name) && arguments == line
+    let plain = |text: &str| text.replace(['"', '\'', '\\'], "");
+    ["linux", "linux16", "linuxefi"].contains(&name) && plain(arguments) == plain(line)
 }

@@ -32,10 +32,12 @@ impl Replay {
         };
         for event in extended(logs) {
             let Ok(index) = u8::try_from(event.pcr) else { continue };
-            replay.extended = replay.extended.with(index);
             let value = replay.values.get_mut(usize::from(index));
             match (event.digest(bank), value) {
-                (Some(digest), Some(value)) => *value = bank.digest(&[value.as_slice(), digest]),
+                (Some(digest), Some(value)) => {
+                    *value = bank.digest(&[value.as_slice(), digest]);
+                    replay.extended = replay.extended.with(index);
+                }
                 _ => replay.missing.push((index, event.sequence)),
             }
         }
@@ -48,19 +50,22 @@ impl Replay {
         self.bank
     }
 
-    /// The PCRs that the logs have events of.
+    /// The PCRs that the logs have events of, with digests of the bank.
     #[must_use]
     pub const fn extended(&self) -> PcrSet {
         self.extended
     }
 
-    /// The value of a PCR; none if an event of it has no digest for the bank.
+    /// The value of a PCR, events without a digest of the bank aside.
     #[must_use]
     pub fn value(&self, index: u8) -> Option<&Digest> {
-        if self.missing.iter().any(|(pcr, _)| *pcr == index) {
-            return None;
-        }
         self.values.get(usize::from(index))
+    }
+
+    /// The first event of a PCR that has no digest of the bank: its value can then not be told.
+    #[must_use]
+    pub fn first_without_digest(&self, index: u8) -> Option<usize> {
+        self.missing.iter().find(|(pcr, _)| *pcr == index).map(|(_, sequence)| *sequence)
     }
 }
 
@@ -177,12 +182,11 @@ fn replay_bank(
     let mut appended = Vec::new();
     for index in quoted.bank(bank).iter().filter(|index| ![16, 23].contains(index)) {
         let Some(value) = quoted.get(bank, index) else { continue };
+        if let Some(sequence) = replay.first_without_digest(index) {
+            return Err(ReplayError::NoDigest { bank, pcr: index, sequence });
+        }
+        let Some(replayed) = replay.value(index) else { continue };
         if replay.extended.contains(index) {
-            let Some(replayed) = replay.value(index) else {
-                let sequence = replay.missing.iter().find(|(pcr, _)| *pcr == index);
-                let sequence = sequence.map_or(0, |(_, sequence)| *sequence);
-                return Err(ReplayError::NoDigest { bank, pcr: index, sequence });
-            };
             if replayed != value {
                 let more = later_events(index, replayed, value).ok_or_else(|| ReplayError::Pcr {
                     bank,
@@ -194,13 +198,13 @@ fn replay_bank(
                 appended.extend(more.iter().map(|text| (index, *text)));
             }
             covered = covered.with(index);
-        } else if replay.value(index) == Some(value) {
+        } else if replayed == value {
             covered = covered.with(index);
         } else if index < 8 {
             return Err(ReplayError::Pcr {
                 bank,
                 pcr: index,
-                replayed: replay.value(index).map(|value| value.as_slice().to_vec()).unwrap_or_default(),
+                replayed: replayed.as_slice().to_vec(),
                 quoted: value.as_slice().to_vec(),
                 cause: MismatchCause::NoEvents,
             });

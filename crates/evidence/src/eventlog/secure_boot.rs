@@ -6,6 +6,7 @@ use super::content::{Content, Measured, Separator};
 use super::error::ClaimError;
 use super::event_type as ty;
 use super::guid::{GLOBAL_VARIABLE, Guid, IMAGE_SECURITY_DATABASE, SHIM_LOCK};
+use super::replay::is_separator;
 use super::uefi::{CERT_SHA256, CERT_X509, VariableData, signature_lists};
 
 /// What PCR 7 says.
@@ -99,7 +100,7 @@ impl<'a> SecureBoot<'a> {
     /// 1. before the separator variables of the configuration, each once and bound to its digest, and
     ///    actions; authorities there are those of drivers,
     /// 2. one separator, `00000000` or `FFFFFFFF`,
-    /// 3. after it authorities, and actions; an authority whose data were not measured counts for nothing,
+    /// 3. after it authorities, each bound to its digest, and actions,
     /// 4. if `SecureBoot` is 1, `PK`, `KEK`, `db` and an authority after the separator were measured.
     ///
     /// # Errors
@@ -125,6 +126,7 @@ impl<'a> SecureBoot<'a> {
                 | ty::EFI_VARIABLE_AUTHORITY
                 | ty::SEPARATOR
                 | ty::EFI_ACTION => reader.event(event)?,
+                _ if is_separator(event) => reader.event(event)?,
                 _ => {}
             }
         }
@@ -148,8 +150,6 @@ impl<'a> State<'a> {
                 self.authority(variable);
                 Ok(())
             }
-            // Bound or not, this one names no authority that could be believed.
-            (ty::EFI_VARIABLE_AUTHORITY, _) if self.separated => Ok(()),
             (ty::EFI_ACTION, Content::Action(text)) => {
                 self.found.dma_protection_disabled |= *text == "DMA Protection Disabled";
                 self.found.debug_mode |= *text == "UEFI Debug Mode";
@@ -165,7 +165,7 @@ impl<'a> State<'a> {
             (ty::SEPARATOR, Content::Separator(_)) => {
                 Err(ClaimError::Malformed { sequence, pcr, reason: "the separator reports an error" })
             }
-            (ty::EFI_VARIABLE_DRIVER_CONFIG, Content::Data(_)) => {
+            (ty::EFI_VARIABLE_DRIVER_CONFIG | ty::EFI_VARIABLE_AUTHORITY, Content::Data(_)) => {
                 Err(ClaimError::Malformed { sequence, pcr, reason: "no UEFI variable" })
             }
             (

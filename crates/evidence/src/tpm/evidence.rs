@@ -60,7 +60,14 @@ pub enum PcrBytes<'a> {
 #[derive(Debug, Clone, Default)]
 pub struct KeyTrust {
     issuers: TpmTrust,
-    keys: Vec<Vec<u8>>,
+    keys: Vec<TrustedKey>,
+}
+
+#[derive(Debug, Clone)]
+struct TrustedKey {
+    spki: Vec<u8>,
+    /// The public area, if the operator knows it.
+    area: Option<Vec<u8>>,
 }
 
 impl KeyTrust {
@@ -70,17 +77,17 @@ impl KeyTrust {
         Self { issuers, keys: Vec::new() }
     }
 
-    /// Trusts one key: a DER `SubjectPublicKeyInfo`, a PEM text of one, a `TPMT_PUBLIC` or a
-    /// `TPM2B_PUBLIC`. The operator vouches that it lives in a TPM.
+    /// Trusts one key: a `TPMT_PUBLIC` or a `TPM2B_PUBLIC`, whose attributes then are the key's, or a DER
+    /// `SubjectPublicKeyInfo` or a PEM text of one. The operator vouches that it lives in a TPM.
     ///
     /// # Errors
     /// [`KeyError`] if it is none of these, or no key.
     pub fn add_key(&mut self, bytes: &[u8]) -> Result<(), KeyError> {
-        let key = match public_area(bytes) {
-            Ok(area) => area.public_key()?,
-            Err(_) => spki_of(bytes).ok_or(KeyError::Malformed)?,
+        let (key, area) = match public_area(bytes) {
+            Ok(area) => (area.public_key()?, Some(area.bytes().to_vec())),
+            Err(_) => (spki_of(bytes).ok_or(KeyError::Malformed)?, None),
         };
-        self.keys.push(spki::encode(&key));
+        self.keys.push(TrustedKey { spki: spki::encode(&key), area });
         Ok(())
     }
 
@@ -89,8 +96,9 @@ impl KeyTrust {
         &mut self.issuers
     }
 
-    fn trusts(&self, key: &crypto::PublicKey) -> bool {
-        self.keys.contains(&spki::encode(key))
+    fn find(&self, key: &crypto::PublicKey) -> Option<&TrustedKey> {
+        let spki = spki::encode(key);
+        self.keys.iter().find(|trusted| trusted.spki == spki)
     }
 }
 
@@ -222,31 +230,24 @@ impl<'a> Evidence<'a> {
             Some(bytes) => Some(AkCertificate::parse(bytes).map_err(|error| refused(error.into()))?),
             None => None,
         };
-        if let (Some(bare), Some(certificate)) = (&bare, &certificate)
-            && bare != certificate.public_key()
-        {
+        let sent = match (&area, bare) {
+            (Some(area), _) => Some(area.public_key().map_err(|error| refused(error.into()))?),
+            (None, bare) => bare,
+        };
+        let certified = certificate.as_ref().map(AkCertificate::public_key);
+        if sent.as_ref().zip(certified).is_some_and(|(sent, certified)| sent != certified) {
             return Err(refused(KeyError::Mismatch.into()));
         }
-        if let Some(certificate) = &certificate
-            && !trust.trusts(certificate.public_key())
-        {
-            return AttestationKey::from_certificate(certificate, area.as_ref(), &trust.issuers, now);
+        let key = sent.as_ref().or(certified);
+        if let Some(trusted) = key.and_then(|key| trust.find(key)) {
+            return trusted_key(trusted, area.as_ref());
         }
-        if let Some(area) = area {
-            let key = area.public_key().map_err(|error| refused(error.into()))?;
-            if certificate.is_some_and(|certificate| *certificate.public_key() != key) {
-                return Err(refused(KeyError::Mismatch.into()));
+        match &certificate {
+            Some(certificate) => {
+                AttestationKey::from_certificate(certificate, area.as_ref(), &trust.issuers, now)
             }
-            if trust.trusts(&key) {
-                return AttestationKey::from_trusted_public(&area);
-            }
-        } else {
-            let key = bare.as_ref().or(certificate.as_ref().map(AkCertificate::public_key));
-            if let Some(key) = key.filter(|key| trust.trusts(key)) {
-                return AttestationKey::from_trusted_spki(&spki::encode(key));
-            }
+            None => Err(refused(KeyError::Untrusted.into())),
         }
-        Err(refused(KeyError::Untrusted.into()))
     }
 
     fn event_log(
@@ -363,6 +364,23 @@ impl<'a> VerifiedEvidence<'a> {
         list.sort_by_key(|(index, _)| *index);
         let list = list.into_iter().map(|(index, digests)| json!({ "Index": index, "Digests": digests }));
         json!({ "PCRs": list.collect::<Vec<_>>() })
+    }
+}
+
+/// A key the operator trusts: by the public area the operator knows, else by the one sent, if any.
+fn trusted_key(
+    trusted: &TrustedKey,
+    sent: Option<&PublicArea<'_>>,
+) -> Result<AttestationKey, Rejection<VerifyError>> {
+    let refused = |error: VerifyError| Rejection::new(error, Verdict::new());
+    match (&trusted.area, sent) {
+        (Some(known), Some(sent)) if known != sent.bytes() => Err(refused(KeyError::Mismatch.into())),
+        (Some(known), _) => {
+            let area = PublicArea::parse(known).map_err(|error| refused(error.into()))?;
+            AttestationKey::from_trusted_public(&area)
+        }
+        (None, Some(sent)) => AttestationKey::from_trusted_public(sent),
+        (None, None) => AttestationKey::from_trusted_spki(&trusted.spki),
     }
 }
 

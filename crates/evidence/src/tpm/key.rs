@@ -134,7 +134,8 @@ impl AttestationKey {
         self.certified
     }
 
-    /// The name of its public area, if that is known.
+    /// The name of its public area, if that was sent or is known. A certificate vouches for the key
+    /// alone; that the rest of the public area is the TPM's own is known of trusted public areas only.
     #[must_use]
     pub fn name(&self) -> Option<&[u8]> {
         self.name.as_deref()
