@@ -7,7 +7,6 @@
 #![expect(
     clippy::expect_used,
     clippy::indexing_slicing,
-    clippy::print_stdout,
     clippy::unwrap_used,
     reason = "a test that cannot be set up has failed, and it tells what it did"
 )]
@@ -44,14 +43,19 @@ const LONGEST_LIFE_MILLIS: u64 = 400;
 #[test]
 fn killed_services_lose_nothing_they_answered() {
     let runs = std::env::var(RUNS).map_or(DEFAULT_RUNS, |text| text.parse().expect("a number of runs"));
-    let data_dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("server-kill");
-    let _ = std::fs::remove_dir_all(&data_dir);
+    let scratch = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("server-kill");
+    let _ = std::fs::remove_dir_all(&scratch);
+    std::fs::create_dir_all(&scratch).unwrap();
+    // A build that goes on meanwhile may replace this program's file, and the one in use has no name then.
+    let program = scratch.join("service");
+    std::fs::hard_link(std::env::current_exe().unwrap(), &program).unwrap();
+    let data_dir = scratch.join("data");
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let started = Instant::now();
     let mut expected: Vec<Written> = Vec::new();
     let (mut answered, mut uncertain_kept) = (0, 0);
     for run in 0..=runs {
-        let service = Service::start(&data_dir);
+        let service = Service::start(&program, &data_dir);
         let found = runtime.block_on(read_all(&service));
         uncertain_kept += compare(&expected, &found, run);
         expected.clear();
@@ -227,13 +231,14 @@ struct Client {
 }
 
 impl Service {
-    fn start(data_dir: &Path) -> Self {
-        let mut child = Command::new(std::env::current_exe().unwrap())
+    fn start(program: &Path, data_dir: &Path) -> Self {
+        let log = std::fs::File::create(program.with_file_name("log")).unwrap();
+        let mut child = Command::new(program)
             .args(["--exact", "the_service_that_is_killed", "--ignored", "--nocapture"])
             .env(DATA_DIR, data_dir)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(log)
             .spawn()
             .unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
