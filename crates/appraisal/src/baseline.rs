@@ -2,7 +2,7 @@
 
 use evidence::dcap::{TcbStatus, TcbVerdict};
 use evidence::verdict::{Check, CheckValue, Explain, Rejection, Rule, Verdict};
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 
 use crate::settings::Settings;
 
@@ -107,7 +107,7 @@ impl Baseline {
             tcb.status.as_str(),
         ));
         if let Some(max_days) = self.max_endorsement_age_days {
-            let age_days = (now - tcb.issued_at).whole_days();
+            let age_days = days_begun(now - tcb.issued_at);
             if age_days > i64::from(max_days) {
                 return Err(Rejection::new(
                     BaselineError::EndorsementsTooOld { age_days, max_days },
@@ -134,6 +134,12 @@ impl Explain for BaselineError {
             }
         }
     }
+}
+
+/// Days, a begun one counted whole: seven days and an hour are more than seven.
+fn days_begun(age: Duration) -> i64 {
+    let whole = age.whole_days();
+    if age > Duration::days(whole) { whole.saturating_add(1) } else { whole }
 }
 
 fn at_least(number: u32) -> CheckValue {

@@ -190,7 +190,9 @@ fn the_baseline_decides_before_the_policy() {
 #[test]
 fn old_endorsements_are_refused_by_age() {
     let report = bound(&forge(b""), None, None);
-    let age = (NOW - report.tcb().issued_at).whole_days();
+    let age = NOW - report.tcb().issued_at;
+    assert_eq!(age, Duration::days(age.whole_days()), "forged to the day");
+    let age = age.whole_days();
     let limit = |days: i64| Baseline {
         max_endorsement_age_days: Some(u32::try_from(days).unwrap()),
         ..Baseline::default()

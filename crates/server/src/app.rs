@@ -28,6 +28,9 @@ pub(crate) struct App {
     /// For bodies that are too long to be read without a place.
     pub(crate) long_bodies: Admission,
     pub(crate) pcks: PckCache,
+    /// Changes of policies and signers, whose callers have a role: a flood of strangers' drafts does not keep
+    /// them out.
+    pub(crate) management_pool: Admission,
     /// For work that may take long; its queue is short, so that it cannot take all places of `admission`.
     pub(crate) pool: Admission,
     /// The default one first.

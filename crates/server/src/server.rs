@@ -252,6 +252,7 @@ fn prepare(config: &Config, local_addr: SocketAddr) -> Result<Prepared, StartErr
         limits: config.limits.clone(),
         long_bodies: Admission::new(config.limits.concurrency, config.limits.queue, longest_wait),
         pcks: PckCache::default(),
+        management_pool: Admission::new(cores, cores.saturating_mul(POOL_QUEUE_PER_CORE), longest_wait),
         pool: Admission::new(cores, cores.saturating_mul(POOL_QUEUE_PER_CORE), longest_wait),
         providers,
         stopping: AtomicBool::new(false),

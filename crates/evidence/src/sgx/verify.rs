@@ -12,7 +12,7 @@ use crate::verdict::{Check, Rejection, Verdict, rules};
 
 impl<'a> Quote<'a> {
     /// Checks what needs no endorsements, so that nothing has to be fetched for a forged quote:
-    /// 1. `pck` is the chain inside this quote,
+    /// 1. `pck` is the chain inside this quote, and its certificates are valid at `now`,
     /// 2. the PCK key signed the QE report,
     /// 3. its report data are SHA-256 of attestation key and QE authentication data,
     /// 4. the attestation key signed header and report body.
@@ -22,11 +22,12 @@ impl<'a> Quote<'a> {
     pub fn authenticate<'q>(
         &'q self,
         pck: &'q VerifiedPck,
+        now: OffsetDateTime,
     ) -> Result<AuthenticQuote<'q>, Rejection<VerifyError>> {
         let mut verdict = Verdict::with_capacity(MOST_CHECKS);
         verdict.extend(pck.verdict().checks());
-        match self.check_signatures(pck, &mut verdict) {
-            Ok(()) => Ok(AuthenticQuote { quote: self, pck, verdict }),
+        match self.check_signatures(pck, now, &mut verdict) {
+            Ok(()) => Ok(AuthenticQuote { quote: self, pck, now, verdict }),
             Err(error) => Err(Rejection::new(error, verdict)),
         }
     }
@@ -41,13 +42,19 @@ impl<'a> Quote<'a> {
         endorsements: &Endorsements,
         now: OffsetDateTime,
     ) -> Result<VerifiedReport, Rejection<VerifyError>> {
-        self.authenticate(pck)?.verify(endorsements, now)
+        self.authenticate(pck, now)?.verify(endorsements)
     }
 
-    fn check_signatures(&self, pck: &VerifiedPck, verdict: &mut Verdict) -> Result<(), VerifyError> {
+    fn check_signatures(
+        &self,
+        pck: &VerifiedPck,
+        now: OffsetDateTime,
+        verdict: &mut Verdict,
+    ) -> Result<(), VerifyError> {
         if self.pck_chain_pem()? != pck.pem() {
             return Err(VerifyError::PckIdentity);
         }
+        verdict.push(pck.check_validity(now)?);
         self.check_qe_report(pck, verdict)?;
         crypto::verify_p256_fixed_once(self.attestation_key, self.signed, self.signature)
             .map_err(|_| VerifyError::QuoteSignature)?;
@@ -92,31 +99,28 @@ impl<'a> Quote<'a> {
 pub struct AuthenticQuote<'q> {
     quote: &'q Quote<'q>,
     pck: &'q VerifiedPck,
+    now: OffsetDateTime,
     verdict: Verdict,
 }
 
 impl AuthenticQuote<'_> {
-    /// Verifies the quote with endorsements, in the order of Intel's library:
-    /// 1. the certificates of the PCK chain are valid at `now`,
-    /// 2. all endorsements are valid at `now`,
-    /// 3. they are for SGX; the root CRL lists no CA of the chain,
-    /// 4. the PCK CRL comes from the PCK certificate's issuer and doesn't list the certificate,
-    /// 5. the TCB info has the FMSPC and PCEID of the PCK certificate,
-    /// 6. the quoting enclave is that of the QE identity,
-    /// 7. platform and quoting enclave each match a TCB level that isn't revoked; their status converges.
+    /// Verifies the quote with endorsements, as of the time it was authenticated for, in the order of
+    /// Intel's library:
+    /// 1. all endorsements are valid at that time,
+    /// 2. they are for SGX; the root CRL lists no CA of the chain,
+    /// 3. the PCK CRL comes from the PCK certificate's issuer and doesn't list the certificate,
+    /// 4. the TCB info has the FMSPC and PCEID of the PCK certificate,
+    /// 5. the quoting enclave is that of the QE identity,
+    /// 6. platform and quoting enclave each match a TCB level that isn't revoked; their status converges.
     ///
     /// TCB status, its date, advisories and the debug flag are facts for baseline and policy, not errors.
     ///
     /// # Errors
     /// [`VerifyError`], with the checks made up to then.
-    pub fn verify(
-        self,
-        endorsements: &Endorsements,
-        now: OffsetDateTime,
-    ) -> Result<VerifiedReport, Rejection<VerifyError>> {
+    pub fn verify(self, endorsements: &Endorsements) -> Result<VerifiedReport, Rejection<VerifyError>> {
         let mut verdict = self.verdict;
         verdict.extend(endorsements.verdict().checks());
-        match judge(self.quote, self.pck, endorsements, now, &mut verdict) {
+        match judge(self.quote, self.pck, endorsements, self.now, &mut verdict) {
             Ok(tcb) => Ok(VerifiedReport::new(self.quote, self.pck, endorsements, tcb, verdict)),
             Err(error) => Err(Rejection::new(error, verdict)),
         }
@@ -130,7 +134,6 @@ fn judge(
     now: OffsetDateTime,
     verdict: &mut Verdict,
 ) -> Result<TcbVerdict, VerifyError> {
-    verdict.push(pck.check_validity(now)?);
     verdict.push(endorsements.check_validity(now)?);
     check_tee(endorsements, verdict)?;
     check_revocation(pck, endorsements, verdict)?;

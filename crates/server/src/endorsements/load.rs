@@ -67,15 +67,6 @@ impl Loader {
         })
     }
 
-    /// What the database has for the platform, verified.
-    pub(super) fn kept_now(&self, key: Key, now: OffsetDateTime) -> Result<Loaded, EndorsementsUnavailable> {
-        let Some(candidate) = self.kept(&key, &[], now)? else {
-            let missing = "the database has not all of them".to_owned();
-            return Err(EndorsementsUnavailable::Missing { id: key.0, missing });
-        };
-        Ok(Loaded { age: candidate.age, endorsements: self.verified(key, candidate, now)? })
-    }
-
     /// From any source, in their order.
     pub(super) async fn load(
         &self,

@@ -13,7 +13,6 @@
 mod error;
 mod files;
 mod item;
-mod keeper;
 mod load;
 mod pcs;
 
@@ -31,7 +30,6 @@ use crate::store::Store;
 
 pub use error::EndorsementsUnavailable;
 pub use item::Item;
-pub use keeper::{ItemStatus, Keeper, KeeperError, PlatformStatus, Summary};
 pub use pcs::FetchError;
 
 use load::{Loaded, Loader};

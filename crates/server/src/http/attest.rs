@@ -135,11 +135,11 @@ impl Attestation {
         let settings = Settings::of(policy)?;
         let quote = self.evidence.parse()?;
         let pck = app.pck(&quote)?;
-        let authentic = quote.authenticate(&pck)?;
+        let authentic = quote.authenticate(&pck, as_of)?;
         let minimum = settings.tcb_baseline.minimum(provider.baseline.min_tcb_evaluation);
         let chain = || pck.issuer_chain_pem();
         let endorsements = app.endorsements.get(&pck.endorsements_id(), minimum, chain, as_of).await?;
-        let verified = authentic.verify(&endorsements, as_of)?;
+        let verified = authentic.verify(&endorsements)?;
         let (runtime, init_time) = (self.runtime_data.as_ref(), self.init_time_data.as_ref());
         let bound = verified.bind(runtime.map(Data::bytes), init_time.map(Data::bytes))?;
         let data = RequestData {

@@ -231,7 +231,7 @@ pub(super) async fn in_pool<T: Send + 'static>(
     provider: &Arc<Provider>,
     work: impl FnOnce(&Provider) -> Result<T, ManagementFailure> + Send + 'static,
 ) -> Result<T, Failure> {
-    let place = app.pool.enter().await?;
+    let place = app.management_pool.enter().await?;
     let provider = Arc::clone(provider);
     let done = tokio::task::spawn_blocking(move || {
         let _place = place;

@@ -149,7 +149,7 @@ impl Question<'_> {
             Ok(pck) => pck,
             Err(rejection) => return Ok(Answer::not_genuine(rejection.error.to_string(), rejection.verdict)),
         };
-        let authentic = match quote.authenticate(&pck) {
+        let authentic = match quote.authenticate(&pck, self.now) {
             Ok(authentic) => authentic,
             Err(rejection) => return Ok(Answer::not_genuine(rejection.error.to_string(), rejection.verdict)),
         };
@@ -162,7 +162,7 @@ impl Question<'_> {
                 return Ok(Answer::not_genuine(format!("endorsements: {}", rejection.error), verdict));
             }
         };
-        let report = match authentic.verify(&endorsements, self.now) {
+        let report = match authentic.verify(&endorsements) {
             Ok(report) => report,
             Err(rejection) => {
                 let revoked = matches!(rejection.error, VerifyError::TcbRevoked { .. });

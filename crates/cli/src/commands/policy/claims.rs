@@ -102,12 +102,11 @@ impl Question<'_> {
         let quote = parse_quote(kind, &envelope.evidence).map_err(|error| not_genuine(&error))?;
         let chain = quote.pck_chain().map_err(|rejection| not_genuine(&rejection.error))?;
         let pck = chain.verify(&anchors).map_err(|rejection| not_genuine(&rejection.error))?;
-        let authentic = quote.authenticate(&pck).map_err(|rejection| not_genuine(&rejection.error))?;
+        let authentic = quote.authenticate(&pck, now).map_err(|rejection| not_genuine(&rejection.error))?;
         let raw = files::select(&collection, &pck, now)?;
         let endorsements =
             Endorsements::verify(&raw, &anchors, now).map_err(|rejection| not_genuine(&rejection.error))?;
-        let report =
-            authentic.verify(&endorsements, now).map_err(|rejection| not_genuine(&rejection.error))?;
+        let report = authentic.verify(&endorsements).map_err(|rejection| not_genuine(&rejection.error))?;
         let bound = report.bind(None, None).map_err(|rejection| not_genuine(&rejection.error))?;
         Ok(appraisal::incoming(&appraisal::sgx_claims(&bound)))
     }
