@@ -6,7 +6,7 @@
 //! - text that came from outside reaches a terminal without its control characters. JSON escapes them.
 
 use std::fmt::Write as _;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
 use serde::Serialize;
 
@@ -15,6 +15,15 @@ use crate::failure::Failure;
 /// Prints one line of a result.
 pub(crate) fn line(text: &str) -> Result<(), Failure> {
     written(write_line(&mut io::stdout().lock(), text))
+}
+
+/// Prints a text that is the result itself: exactly, unless a terminal shows it.
+pub(crate) fn text(text: &str) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    if out.is_terminal() {
+        return written(write_line(&mut out, printable(text).trim_end_matches('\n')));
+    }
+    written(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
 }
 
 /// Prints one JSON document, indented.

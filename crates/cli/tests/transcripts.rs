@@ -42,6 +42,37 @@ fn every_transcript_happens_as_written() {
     assert!(differences.is_empty(), "{differences}");
 }
 
+/// The page's `file=` blocks are files, its `console` blocks are transcripts; one block after the other.
+#[test]
+fn the_workbench_page_happens_as_written() {
+    let page = include_str!("../../../docs/policy-workbench.md");
+    let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join("transcripts").join("workbench");
+    world(&place);
+    let (mut differences, mut commands) = (String::new(), 0);
+    for block in page.split("```").skip(1).step_by(2) {
+        let (mark, body) = block.split_once('\n').unwrap();
+        if let Some((_, name)) = mark.split_once("file=") {
+            let file = place.join(name);
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(file, body).unwrap();
+        } else if mark == "console" {
+            for step in steps(body) {
+                commands += 1;
+                let actual = step.run(&place);
+                if !matches(&step.expected, &actual) {
+                    let (expected, actual) = (step.expected.join("\n"), actual.join("\n"));
+                    let command = &step.command;
+                    differences.push_str(&format!(
+                        "\n$ {command}\n--- expected\n{expected}\n--- actual\n{actual}\n"
+                    ));
+                }
+            }
+        }
+    }
+    assert!(differences.is_empty(), "{differences}");
+    assert!(commands >= 12, "only {commands} commands");
+}
+
 struct Step {
     command: String,
     input: String,

@@ -22,7 +22,8 @@ pub const VOUCHSAFE: &str = env!("CARGO_BIN_EXE_vouchsafe");
 /// - `damaged.bin` (one bit of the enclave's measurement flipped), `short.bin` (its first 100 bytes);
 /// - `revoked.bin` and `revoked.json`: a platform whose TCB level is revoked;
 /// - `outdated.bin` and `outdated.json`: one that is out of date;
-/// - `policy.txt`, `broken-policy.txt`.
+/// - `policy.txt`, `broken-policy.txt`;
+/// - `signer-key.pem` and `signer.pem`: a key that signs policies, and its certificate.
 pub fn world(directory: &Path) {
     let _ = fs::remove_dir_all(directory);
     fs::create_dir_all(directory.join("pcs")).unwrap();
@@ -54,7 +55,21 @@ pub fn world(directory: &Path) {
         write(&format!("{name}.json"), &testkit::formats::dcap_qvl(&minted));
     }
     write("policy.txt", b"version= 1.0;\nauthorizationrules { => permit(); };\nissuancerules {};\n");
+    let (key, certificate) = policy_signer(crypto::SigningAlgorithm::Es256, "signer");
+    write("signer-key.pem", key.as_bytes());
+    write("signer.pem", certificate.as_bytes());
     write("broken-policy.txt", b"version= 1.0;\nauthorizationrules { => allow(); };\nissuancerules {};\n");
+}
+
+/// A key that signs policies, and its certificate, which is an authority of its own as services ask; both in PEM form.
+pub fn policy_signer(algorithm: crypto::SigningAlgorithm, name: &str) -> (String, String) {
+    let key = crypto::SigningKey::generate(algorithm).unwrap();
+    let pair = rcgen::KeyPair::try_from(key.to_pkcs8().unwrap().as_slice()).unwrap();
+    let mut params = rcgen::CertificateParams::default();
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.distinguished_name.push(rcgen::DnType::CommonName, name);
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    (pair.serialize_pem(), params.self_signed(&pair).unwrap().pem())
 }
 
 const RUNTIME_DATA: &[u8] = b"a public key, say";

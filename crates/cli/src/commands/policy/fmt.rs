@@ -49,8 +49,7 @@ impl Fmt {
                     output::line(&format!("laid out {}", output::printable(&file.display().to_string())))?;
                 }
             } else if !self.check {
-                // As it is, without the line end that a line of output gets.
-                output::line(formatted.trim_end_matches('\n'))?;
+                output::text(&formatted)?;
             } else if !alike {
                 output::line(&output::printable(&file.display().to_string()))?;
             }

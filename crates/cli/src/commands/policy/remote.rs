@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use clap::Args;
 use policy::Policy;
 use reqwest::Method;
-use serde_json::json;
 use token::policy_jws;
 
 use super::jws::{self, StoredPolicy};
@@ -25,6 +24,10 @@ pub(crate) struct Get {
 
     #[command(flatten)]
     service: ServiceArgs,
+
+    /// Print an earlier policy instead, by its version as `policy history` lists it
+    #[arg(long, value_name = "NUMBER")]
+    version: Option<u64>,
 
     /// Print the JWS that it was sent as, signature and all
     #[arg(long, conflicts_with = "json")]
@@ -95,7 +98,11 @@ pub(crate) struct Reset {
 impl Get {
     pub(crate) fn run(self) -> Result<Exit, Failure> {
         let name = self.attestation_type.as_str();
-        let claims = self.service.ask(Method::GET, &format!("policies/{name}"), Body::Nothing)?;
+        let path = match self.version {
+            None => format!("policies/{name}"),
+            Some(version) => format!("policies/{name}/history/{version}"),
+        };
+        let claims = self.service.ask(Method::GET, &path, Body::Nothing)?;
         let jws = text(&claims, "x-ms-policy")?;
         if self.jws {
             output::line(&output::printable(jws))?;
@@ -110,7 +117,8 @@ impl Get {
         }
         output::note(&output::printable(&format!("note: {name}: {}", stored.signature())));
         match &stored.text {
-            Some(text) => output::line(&output::printable(text.strip_suffix('\n').unwrap_or(text)))?,
+            // Its hash is taken of every byte.
+            Some(text) => output::text(text)?,
             None => output::note("note: there is no policy"),
         }
         Ok(Exit::Yes)
@@ -167,15 +175,4 @@ impl Reset {
         }
         Ok(Exit::Yes)
     }
-}
-
-impl std::fmt::Display for AttestationType {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// A document for programs, of a command whose answer is a list.
-pub(super) fn listed(attestation_type: AttestationType, entries: &serde_json::Value) -> serde_json::Value {
-    json!({ "attestation_type": attestation_type.as_str(), "versions": entries })
 }

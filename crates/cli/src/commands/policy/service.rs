@@ -87,20 +87,27 @@ impl ServiceArgs {
     pub(crate) fn ask(&self, method: Method, path: &str, body: Body) -> Result<Map<String, Value>, Failure> {
         http::block_on(async {
             let client = http::client(self.ca_file.as_deref())?;
-            let answer = self.send(&client, method, path, body).await?;
+            let answer = self.send(&client, method, self.url(path, true)?, body).await?;
             self.verify(&client, &token_of(&answer)?).await
         })
     }
 
+    /// Gets a JSON document, which the service does not sign.
+    pub(crate) fn read(&self, path: &str, parameter: Option<(&str, &str)>) -> Result<Value, Failure> {
+        http::block_on(async {
+            let client = http::client(self.ca_file.as_deref())?;
+            let mut url = self.url(path, true)?;
+            if let Some((name, value)) = parameter {
+                url.query_pairs_mut().append_pair(name, value);
+            }
+            let answer = self.send(&client, Method::GET, url, Body::Nothing).await?;
+            serde_json::from_slice(&answer)
+                .map_err(|error| Failure::failed(format!("the service's answer is not JSON: {error}")))
+        })
+    }
+
     /// Sends one request and returns the body of its answer, if that is a success.
-    async fn send(
-        &self,
-        client: &Client,
-        method: Method,
-        path: &str,
-        body: Body,
-    ) -> Result<Vec<u8>, Failure> {
-        let url = self.url(path, true)?;
+    async fn send(&self, client: &Client, method: Method, url: Url, body: Body) -> Result<Vec<u8>, Failure> {
         let mut request = client.request(method, url.clone());
         if let Some(bearer) = self.bearer()? {
             request = request.header(AUTHORIZATION, bearer);

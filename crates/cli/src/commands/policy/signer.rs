@@ -58,7 +58,7 @@ impl Signer {
             .map_err(|_| Failure::usage(format!("`{shown}` holds no private key in PEM form")))?;
         let unusable = || {
             Failure::usage(format!("`{shown}` holds no private key that can be used, but a `{label}`")).hint(
-                "RSA and EC P-256 keys in PKCS #8 form can; `openssl pkcs8 -topk8 -nodes` makes that form",
+                "RSA and EC P-256 keys in PKCS #8 form can; `openssl pkcs8 -topk8 -nocrypt` makes that form",
             )
         };
         if label != "PRIVATE KEY" {
