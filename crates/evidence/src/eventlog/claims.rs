@@ -42,7 +42,7 @@ impl<'a> BootClaims<'a> {
         let windows = self.windows.as_ref().unwrap_or(&absent);
         let mut claims = Map::new();
         let mut put = |name: &str, value: Value| claims.insert(name.to_owned(), value);
-        put("secureBootEnabled", json!(self.secure_boot.state.is_enabled()));
+        put("secureBootEnabled", json!(self.secure_boot.is_enabled()));
         put("bootDebuggingDisabled", json!(windows.boot_debugging_disabled));
         put("notSafeMode", json!(windows.not_safe_mode));
         put("notWinPE", json!(windows.not_win_pe));

@@ -230,7 +230,7 @@ fn ipl<'a>(event: &Event<'a>, hashes: &dyn Fn(&[u8]) -> bool) -> Content<'a> {
 
 /// UTF-16 without its final NUL, which may be cut to one byte or stand there with one more.
 fn text_utf16(data: &[u8]) -> Option<String> {
-    let even = if data.len() % 2 == 0 { data } else { data.split_last()?.1 };
+    let even = if data.len().is_multiple_of(2) { data } else { data.split_last()?.1 };
     let text = utf16(even)?;
     let text = text.trim_end_matches('\0');
     (!text.is_empty() && !text.contains('\0')).then(|| text.to_owned())

@@ -238,12 +238,6 @@ pub enum ClaimError {
         /// What stands twice.
         what: String,
     },
-    /// Secure Boot is said to be on, but what it rests on was not measured.
-    #[error("Secure Boot is said to be on, but no {missing} was measured")]
-    Incomplete {
-        /// What is missing.
-        missing: &'static str,
-    },
     /// Windows events contradict each other or are nested too deep.
     #[error("event {sequence} (PCR {pcr}) of the Windows log: {reason}")]
     Windows {

@@ -83,7 +83,7 @@ pub struct MeasuredLog<'a> {
     bank: HashAlgorithm,
     covered: PcrSet,
     events: Vec<Measured<'a>>,
-    appended: Vec<(u8, &'static str)>,
+    appended: Vec<LaterEvent>,
     verdict: Verdict,
 }
 
@@ -140,7 +140,7 @@ impl<'a> MeasuredLog<'a> {
 
     /// Events that are not in the logs and that the quoted values show to have been extended after them.
     #[must_use]
-    pub fn appended(&self) -> &[(u8, &'static str)] {
+    pub fn appended(&self) -> &[LaterEvent] {
         &self.appended
     }
 
@@ -151,7 +151,9 @@ impl<'a> MeasuredLog<'a> {
     }
 }
 
-type Replayed = (HashAlgorithm, PcrSet, Vec<(u8, &'static str)>);
+/// An event that is known to come after the end of a log: its PCR and text.
+type LaterEvent = (u8, &'static str);
+type Replayed = (HashAlgorithm, PcrSet, Vec<LaterEvent>);
 
 fn replay_all(
     logs: &[&EventLog<'_>],
@@ -176,7 +178,7 @@ fn replay_bank(
     logs: &[&EventLog<'_>],
     quoted: &QuotedPcrs,
     bank: HashAlgorithm,
-) -> Result<(PcrSet, Vec<(u8, &'static str)>), ReplayError> {
+) -> Result<(PcrSet, Vec<LaterEvent>), ReplayError> {
     let replay = Replay::of(logs, bank);
     let mut covered = PcrSet::default();
     let mut appended = Vec::new();

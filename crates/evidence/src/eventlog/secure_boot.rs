@@ -14,6 +14,8 @@ use super::uefi::{CERT_SHA256, CERT_X509, VariableData, signature_lists};
 pub struct SecureBoot<'a> {
     /// The variable `SecureBoot`.
     pub state: SecureBootState,
+    /// What is missing of what Secure Boot rests on, if the variable says that it is on.
+    pub missing: Option<&'static str>,
     /// The platform key.
     pub pk: Option<KeyDatabase<'a>>,
     /// The key exchange keys.
@@ -51,10 +53,15 @@ pub enum SecureBootState {
 }
 
 impl SecureBootState {
-    /// Whether Secure Boot is on.
+    /// `on`, `off` and so on.
     #[must_use]
-    pub const fn is_enabled(self) -> bool {
-        matches!(self, Self::Enabled)
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Disabled => "off",
+            Self::Empty => "without value",
+            Self::Enabled => "on",
+            Self::NotMeasured => "not measured",
+        }
     }
 
     fn of(value: &[u8]) -> Option<Self> {
@@ -78,20 +85,28 @@ pub struct KeyDatabase<'a> {
     pub image_hashes: Vec<&'a [u8]>,
     /// How many entries are of another kind.
     pub other_entries: usize,
+    /// Whether the value consists of signature lists throughout; if not, nothing of it is shown.
+    pub well_formed: bool,
 }
 
 impl<'a> KeyDatabase<'a> {
-    fn parse(value: &'a [u8]) -> Option<Self> {
-        let mut database =
-            Self { value, certificates: Vec::new(), image_hashes: Vec::new(), other_entries: 0 };
-        for entry in signature_lists(value)? {
+    fn parse(value: &'a [u8]) -> Self {
+        let entries = signature_lists(value);
+        let mut database = Self {
+            value,
+            certificates: Vec::new(),
+            image_hashes: Vec::new(),
+            other_entries: 0,
+            well_formed: entries.is_some(),
+        };
+        for entry in entries.unwrap_or_default() {
             match entry.kind {
                 CERT_X509 => database.certificates.push(entry.data),
                 CERT_SHA256 => database.image_hashes.push(entry.data),
                 _ => database.other_entries += 1,
             }
         }
-        Some(database)
+        database
     }
 }
 
@@ -101,7 +116,8 @@ impl<'a> SecureBoot<'a> {
     ///    actions; authorities there are those of drivers,
     /// 2. one separator, `00000000` or `FFFFFFFF`,
     /// 3. after it authorities, each bound to its digest, and actions,
-    /// 4. if `SecureBoot` is 1, `PK`, `KEK`, `db` and an authority after the separator were measured.
+    /// 4. if `SecureBoot` is 1, `PK`, `KEK`, `db` and an authority after the separator must have been
+    ///    measured for it to count as on.
     ///
     /// # Errors
     /// [`ClaimError`].
@@ -110,7 +126,13 @@ impl<'a> SecureBoot<'a> {
         for event in events.iter().filter(|event| event.event.pcr == 7) {
             reader.event(event)?;
         }
-        reader.finish()
+        Ok(reader.finish())
+    }
+
+    /// Whether Secure Boot is on: the variable says so, and what it rests on was measured.
+    #[must_use]
+    pub fn is_enabled(&self) -> bool {
+        self.state == SecureBootState::Enabled && self.missing.is_none()
     }
 
     /// The same for the measurement register of a confidential VM that holds PCRs 1 and 7 (register 1 of
@@ -130,7 +152,7 @@ impl<'a> SecureBoot<'a> {
                 _ => {}
             }
         }
-        reader.finish()
+        Ok(reader.finish())
     }
 }
 
@@ -211,7 +233,7 @@ impl<'a> State<'a> {
         if slot.is_some() {
             return Err(duplicate());
         }
-        *slot = Some(KeyDatabase::parse(variable.value).ok_or(malformed)?);
+        *slot = Some(KeyDatabase::parse(variable.value));
         Ok(())
     }
 
@@ -225,25 +247,23 @@ impl<'a> State<'a> {
         }
     }
 
-    fn finish(self) -> Result<SecureBoot<'a>, ClaimError> {
-        let found = self.found;
-        if !found.state.is_enabled() {
-            return Ok(found);
-        }
+    fn finish(self) -> SecureBoot<'a> {
+        let mut found = self.found;
         let filled = |database: &Option<KeyDatabase<'_>>| {
             database.as_ref().is_some_and(|database| !database.value.is_empty())
         };
-        let missing = [
-            (filled(&found.pk), "platform key (PK)"),
-            (filled(&found.kek), "key exchange key (KEK)"),
-            (filled(&found.db), "signature database (db)"),
-            (self.separated, "separator"),
-            (!found.authorities.is_empty(), "authority for a boot application"),
+        let needed = [
+            (filled(&found.pk), "a platform key (PK)"),
+            (filled(&found.kek), "a key exchange key (KEK)"),
+            (filled(&found.db), "a signature database (db)"),
+            (self.separated, "a separator"),
+            (!found.authorities.is_empty(), "an authority for a boot application"),
         ];
-        match missing.iter().find(|(measured, _)| !measured) {
-            Some((_, missing)) => Err(ClaimError::Incomplete { missing }),
-            None => Ok(found),
+        if found.state == SecureBootState::Enabled {
+            let missing = needed.iter().find(|(measured, _)| !measured);
+            found.missing = missing.map(|(_, what)| *what);
         }
+        found
     }
 }
 

@@ -209,7 +209,11 @@ impl<'a> Evidence<'a> {
         let events = log.as_ref().map(MeasuredLog::events).unwrap_or_default();
         let claims = BootClaims::of(events)?;
         if log.is_some() {
-            let state = claims.secure_boot.state.is_enabled();
+            let secure_boot = &claims.secure_boot;
+            let state = match secure_boot.missing {
+                Some(missing) => format!("said to be on, but {missing} was not measured"),
+                None => secure_boot.state.as_str().to_owned(),
+            };
             verdict.push(Check::noted(rules::EVENTLOG_SECURE_BOOT, state));
             verdict.push(Check::noted(rules::EVENTLOG_WINDOWS, claims.windows.is_some()));
         }

@@ -7,12 +7,14 @@
 //! - structures: [`Attest`], [`PublicArea`], [`Signature`], [`PcrSelection`], [`PcrValues`].
 //! - keys: [`AttestationKey`], [`CertifiedKey`], certificates [`AkCertificate`] under [`TpmTrust`].
 //! - a machine's evidence, verified with its logs: [`Evidence`].
+//! - what Windows makes of them: [`PlatformClaim`], [`VbsReport`].
 //! - credentials for enrolment: [`make_credential`].
 
 mod algorithm;
 mod attest;
 mod certificate;
 mod certify;
+mod claim_blob;
 mod credential;
 mod error;
 mod evidence;
@@ -22,6 +24,7 @@ mod public;
 mod quote;
 mod signature;
 mod spki;
+mod vbs;
 
 #[cfg(test)]
 mod tests;
@@ -30,6 +33,7 @@ pub use algorithm::hash_id;
 pub use attest::{Attest, Attested, ClockInfo};
 pub use certificate::{AkCertificate, CertificateError, KeyRole, TpmTrust};
 pub use certify::CertifiedKey;
+pub use claim_blob::PlatformClaim;
 pub use credential::{Credential, CredentialError, EndorsementKey, make_credential};
 pub use error::{KeyError, ParseError, VerifyError};
 pub use evidence::{Evidence, EvidenceError, KeyTrust, PcrBytes, SignatureBytes, VerifiedEvidence};
@@ -38,5 +42,6 @@ pub use pcr::{PcrSelection, PcrSet, PcrValues};
 pub use public::{Attributes, Parameters, PublicArea, Scheme, Symmetric};
 pub use quote::{Expectations, QuotedPcrs, VerifiedQuote};
 pub use signature::Signature;
+pub use vbs::{EnclaveIdentity, VbsError, VbsReport, VerifiedVbsReport};
 
 pub(crate) use algorithm::{digest_bytes, hash_algorithm};

@@ -51,6 +51,7 @@
 //! | `ima.structure` | the IMA log is whole, and every record has its template hash |
 //! | `ima.replay` | a prefix of the IMA log gives the quoted value of its PCR |
 //! | `ima.boot_aggregate` | a fact: whether the first record is the digest of the quoted boot PCRs |
+//! | `vbs.report.signature` | the key that the boot log measured signed the enclave report |
 //! | `sgx.runtime_data.binding`, `sgx.init_time_data.binding` | report data and CONFIGID hold the digest of the data sent |
 
 /// One rule: the stable id of the check and the section that asks for it.
@@ -97,6 +98,7 @@ const TPM_CLOCK: &str = "TPM 2.0 Library Part 1, 36.3";
 const PFP_LOG: &str = "TCG PC Client Platform Firmware Profile, 10 (event logging)";
 const PFP_SECURE_BOOT: &str = "TCG PC Client Platform Firmware Profile, 3.3.4.8 (PCR 7)";
 const WBCL: &str = "Windows SDK, wbcl.h";
+const VBS_REPORT: &str = "Windows SDK, ntenclv.h (VBS_ENCLAVE_REPORT)";
 const IMA: &str = "Linux IMA event log format";
 const MAA_BINDING: &str = "Azure Attestation REST API, RuntimeData and InitTimeData";
 
@@ -160,6 +162,7 @@ rules! {
     IMA_STRUCTURE "ima.structure" IMA;
     IMA_REPLAY "ima.replay" IMA;
     IMA_BOOT_AGGREGATE "ima.boot_aggregate" IMA;
+    VBS_SIGNATURE "vbs.report.signature" VBS_REPORT;
     RUNTIME_DATA_BINDING "sgx.runtime_data.binding" MAA_BINDING;
     INIT_TIME_DATA_BINDING "sgx.init_time_data.binding" MAA_BINDING;
 }
