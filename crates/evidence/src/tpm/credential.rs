@@ -91,7 +91,7 @@ fn share_seed(ek: &EndorsementKey<'_>) -> Result<(Zeroizing<Vec<u8>>, Vec<u8>), 
 }
 
 /// Part 1, 24.4 and 24.5: encrypted, then authenticated together with the name.
-fn protect(
+pub(super) fn protect(
     ek: &EndorsementKey<'_>,
     seed: &[u8],
     name: &[u8],
