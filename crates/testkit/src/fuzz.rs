@@ -14,7 +14,10 @@ use sgx::{
     crl, endorsement_file, open_enclave_report, pck_chain, qe_identity, sgx_extension, sgx_quote,
     signer_chain, tcb_info, trust_anchor,
 };
-use text::{attest_open_enclave_request, attest_sgx_enclave_request, json, jwks, policy_text, token_text};
+use text::{
+    attest_open_enclave_request, attest_sgx_enclave_request, json, jwks, management_request, policy_jws,
+    policy_signer, policy_text, token_text,
+};
 
 /// A parser to be fuzzed.
 #[derive(Debug, Clone, Copy)]
@@ -39,8 +42,11 @@ targets! {
     endorsement_file
     json
     jwks
+    management_request
     open_enclave_report
     pck_chain
+    policy_jws
+    policy_signer
     policy_text
     qe_identity
     sgx_extension
@@ -72,7 +78,8 @@ pub fn targets_for(kind: &str) -> &'static [&'static str] {
         | "tcb-signing-cert"
         | "tcb-with-chain-json" => &["endorsement_file"],
         "test-root-ca" => &["trust_anchor"],
-        "maa-jwt" | "maa-policy-jws" => &["token_text"],
+        "maa-jwt" => &["token_text"],
+        "maa-policy-jws" => &["token_text", "policy_jws"],
         "jwks" => &["jwks"],
         "maa-policy" => &["policy_text"],
         "maa-attest-request" => &["attest_open_enclave_request", "attest_sgx_enclave_request"],

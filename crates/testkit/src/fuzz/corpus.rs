@@ -1,5 +1,8 @@
 //! The seeds of the committed corpus, made anew: sound inputs, whose mutations come close to every rule.
 
+use api::management;
+use token::policy_jws::unsigned;
+
 use super::sgx::world;
 use super::text::KEYS;
 use crate::intel::{Ca, Certification, Forge};
@@ -90,6 +93,17 @@ fn texts() -> Vec<Seed> {
             member, evidence, data
         ))
     };
+    let chain = &world().forge.chain;
+    let (root_der, signing_der) = (chain.root.der(), chain.tcb_signing.der());
+    let root = token::base64url::encode_standard(&root_der);
+    let signed = |header: &str| {
+        let header = token::base64url::encode(header.as_bytes());
+        text(&format!("{header}.e30.{}", token::base64url::encode(&[7; 64])))
+    };
+    let lengths = |chain: &[&Vec<u8>]| -> Vec<u8> {
+        let length = |der: &[u8]| u16::try_from(der.len()).expect("a short certificate").to_be_bytes();
+        chain.iter().flat_map(|der| length(der).into_iter().chain((*der).clone())).collect()
+    };
     vec![
         ("attest_open_enclave_request", "full", request("report", &open_enclave::report(quote))),
         (
@@ -106,6 +120,19 @@ fn texts() -> Vec<Seed> {
             "rsa",
             text(r#"{"keys":[{"kty":"RSA","kid":"a","n":"u1SU1Lfo","e":"AQAB","x5c":["MIIB"]}]}"#),
         ),
+        (
+            "management_request",
+            "certificate",
+            text(&format!(r#"{{"policyCertificate":{{"kty":"EC","x5c":["{root}"]}}}}"#)),
+        ),
+        ("management_request", "body", text(r#"{"policyCertificateToAdd":"eyJhbGciOiJub25lIn0.e30."}"#)),
+        ("management_request", "policy", management::policy_payload(policy::defaults::TDX)),
+        ("policy_jws", "unsigned", unsigned(&management::policy_payload(policy::defaults::TDX)).into_bytes()),
+        ("policy_jws", "reset", text("eyJhbGciOiJub25lIn0..")),
+        ("policy_jws", "x5c", signed(&format!(r#"{{"alg":"ES256","x5c":["{root}"]}}"#))),
+        ("policy_jws", "jwk", signed(&format!(r#"{{"alg":"RSA256","jwk":{{"x5c":["{root}"]}}}}"#))),
+        ("policy_signer", "root", lengths(&[&root_der])),
+        ("policy_signer", "chain", lengths(&[&signing_der, &root_der])),
         ("policy_text", "default", text(policy::defaults::SGX)),
         ("policy_text", "rules", text(POLICY)),
         ("token_text", "es256", text(TOKEN)),
