@@ -27,7 +27,7 @@ mod spki;
 mod vbs;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use algorithm::hash_id;
 pub use attest::{Attest, Attested, ClockInfo};

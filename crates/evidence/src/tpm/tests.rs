@@ -97,6 +97,21 @@ fn values(list: &[(HashAlgorithm, u8, &[u8])]) -> PcrValues {
     values
 }
 
+/// A quote over these values by a TPM of our own: how the tests of logs get values to believe.
+pub(crate) fn quoted(list: &[(HashAlgorithm, u8, &[u8])]) -> QuotedPcrs {
+    let mut banks: Vec<(HashAlgorithm, Vec<u8>)> = Vec::new();
+    for (bank, index, _) in list {
+        match banks.iter_mut().find(|(found, _)| found == bank) {
+            Some((_, indices)) => indices.push(*index),
+            None => banks.push((*bank, vec![*index])),
+        }
+    }
+    let banks: Vec<_> = banks.iter().map(|(bank, indices)| (*bank, indices.as_slice())).collect();
+    let in_order: Vec<_> = list.iter().map(|(_, _, value)| *value).collect();
+    let message = quote(NONCE, &banks, &in_order);
+    verify(&Tpm::new(), &message, &values(list), &expectations(0)).unwrap().pcrs().clone()
+}
+
 #[test]
 fn a_genuine_quote() {
     let tpm = Tpm::new();
