@@ -237,6 +237,28 @@ fn a_self_signed_signer_must_be_an_authority() {
 }
 
 #[test]
+fn a_self_signed_certificate_without_authority_may_be_listed_and_signs_nothing() {
+    let (plain, ca) = (Party::es256("plain", IsCa::ExplicitNoCa, None), Party::es256("ca", CA, None));
+    let listed = |chain| PolicySigner::verify(chain, &Trust::listed_signer(&[]), NOW);
+    let signer = listed(vec![plain.der.clone()]).unwrap();
+    assert!(!signer.can_sign(NOW));
+    assert!(listed(vec![ca.der.clone()]).unwrap().can_sign(NOW));
+    assert!(!listed(vec![ca.der.clone()]).unwrap().can_sign(NOW + Duration::days(2)), "expired");
+    let signers = [signer];
+    let text = plain.sign_with_chain(&[&plain.der], PAYLOAD);
+    assert_eq!(
+        chain_error(&text, &Trust::only(&signers)),
+        ChainError::IssuerNotFound { common_name: "plain".into() }
+    );
+    let mut altered = plain.der.clone();
+    *altered.last_mut().unwrap() ^= 1;
+    assert!(listed(vec![altered]).is_err());
+    let below = Party::es256("below", IsCa::NoCa, Some(&plain));
+    assert!(listed(vec![below.der, plain.der.clone()]).is_err(), "nor does it vouch for others");
+    assert!(listed(vec![plain.der.clone(), ca.der.clone()]).is_err());
+}
+
+#[test]
 fn a_chain_leads_to_a_configured_signer_or_a_root() {
     let root = Party::es256("root", CA, None);
     let middle = Party::es256("middle", IsCa::Ca(BasicConstraints::Constrained(0)), Some(&root));

@@ -21,7 +21,8 @@ pub(crate) enum ManagementFailure {
     #[error(transparent)]
     Jws(#[from] PolicyJwsError),
     #[error(
-        "the last policy management certificate cannot be removed: add another one first, signed by this one"
+        "the last policy management certificate that can sign cannot be removed: add another one first, signed \
+         by this one"
     )]
     LastSigner,
     #[error("there is no version {version} of this policy; list its history to see which there are")]

@@ -37,7 +37,7 @@ impl Management {
         let _lock = self.lock();
         let signers = self.signers();
         let chain = self.vouched_chain(jws, &signers, now)?;
-        let signer = PolicySigner::verify(chain, &Trust::new_signer(&signers), self.as_of(now))?;
+        let signer = PolicySigner::verify(chain, &Trust::listed_signer(&signers), self.as_of(now))?;
         let changed = !signers.iter().any(|present| present.leaf() == signer.leaf());
         let thumbprint = signer.thumbprint();
         if changed {
@@ -51,7 +51,7 @@ impl Management {
     }
 
     /// Removes the certificate in `jws`, which one of the present signers has signed, be it the same. The
-    /// last one stays.
+    /// last one that can sign stays, or else nobody could change anything any more.
     ///
     /// # Errors
     /// As [`Self::add_signer`].
@@ -68,12 +68,13 @@ impl Management {
         let changed = signers.iter().any(|present| present.leaf() == signer.leaf());
         let thumbprint = signer.thumbprint();
         if changed {
-            if signers.len() == 1 {
+            let others: Arc<[_]> =
+                signers.iter().filter(|present| present.leaf() != signer.leaf()).cloned().collect();
+            if !others.iter().any(|other| other.can_sign(self.as_of(now))) {
                 return Err(ManagementFailure::LastSigner);
             }
             self.keep(SignerAction::Remove, &signer, actor, now)?;
-            let others = signers.iter().filter(|present| present.leaf() != signer.leaf());
-            self.install(others.cloned().collect());
+            self.install(others);
         }
         Ok(SignerOutcome { changed, result: CertificateModification::IsAbsent, thumbprint })
     }

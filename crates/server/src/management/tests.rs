@@ -267,12 +267,18 @@ fn signers_come_and_go_and_one_always_stays() {
     assert!(!add(&first, &second).unwrap().changed, "the same again");
     assert!(!remove(&second, &third).unwrap().changed, "it never was one");
     assert_eq!(management.subjects(), ["first", "second"]);
-    // One that could not sign is no signer.
+    // One that cannot sign may be listed, and does not count.
     let plain_certificate = Signer::with("plain", IsCa::ExplicitNoCa);
+    assert!(add(&first, &plain_certificate).unwrap().changed);
     assert!(matches!(
-        add(&first, &plain_certificate),
+        management.set_now(&plain_certificate.sign_policy(PERMIT)),
         Err(ManagementFailure::Jws(PolicyJwsError::Chain(ChainError::IssuerNotFound { .. })))
     ));
+    assert!(remove(&second, &first).unwrap().changed);
+    assert!(matches!(remove(&second, &second), Err(ManagementFailure::LastSigner)));
+    assert!(add(&second, &first).unwrap().changed);
+    assert!(remove(&first, &plain_certificate).unwrap().changed);
+    assert_eq!(management.subjects(), ["second", "first"]);
     for (payload, by) in [("{}", &first), (r#"{"policyCertificate":7}"#, &first)] {
         let error = management.add_signer(&by.sign(payload.as_bytes()), "someone", NOW).unwrap_err();
         assert!(matches!(error, ManagementFailure::Payload(_)), "{error}");

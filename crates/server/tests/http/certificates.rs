@@ -45,9 +45,13 @@ async fn certificates_come_and_go_in_every_shape_of_request() {
     let stranger = json!(second.vouch_for(&second, "policyCertificate")).to_string();
     let message = managed.post("/certificates:add", stranger).await.refusal(400, "InvalidParameter");
     assert!(message.contains("Unable to find issuer certificate CN=Second"), "{message}");
+    // A self-signed certificate without CA:TRUE can be listed, as recorded, and signs nothing.
     let unfit = Signer::without_authority("Unfit");
-    let unfit = json!(first.vouch_for(&unfit, "policyCertificate")).to_string();
-    let message = managed.post("/certificates:add", unfit).await.refusal(400, "InvalidParameter");
+    let body = json!(first.vouch_for(&unfit, "policyCertificate")).to_string();
+    let listed = managed.answer(&managed.post("/certificates:add", body).await);
+    assert_eq!(listed["x-ms-policycertificates-result"], "IsPresent");
+    let signed = managed.put("/policies/SgxEnclave", unfit.sign_policy(PERMIT)).await;
+    let message = signed.refusal(400, "InvalidParameter");
     assert!(message.contains("Unable to find issuer certificate CN=Unfit"), "{message}");
     let unsigned = json!(plain(PERMIT)).to_string();
     managed.post("/certificates:add", unsigned).await.refusal(400, "InvalidOperation");

@@ -23,5 +23,6 @@ mod log;
 mod operations_policy;
 mod policies;
 mod providers;
+mod recorded_management;
 mod tcbbaselines;
 mod well_known;

@@ -92,7 +92,8 @@ pub enum ChainError {
 
 /// Verifies a chain, leaf first:
 ///
-/// 1. every certificate is valid at `now`, and none that is self-signed lacks CA:TRUE;
+/// 1. every certificate is valid at `now`, and none that is self-signed lacks CA:TRUE (where `trust` lets a
+///    single one pass nevertheless, it need only be signed by itself);
 /// 2. each is issued by the next one, which is an authority for that;
 /// 3. one of them is a configured signer, or the last is issued by one, or the last is a self-signed
 ///    authority and `trust` takes any.
@@ -103,10 +104,16 @@ pub(super) fn verify(chain: &[Vec<u8>], trust: &Trust<'_>, now: OffsetDateTime) 
         .map(|(position, der)| Certificate::parse(der, position))
         .collect::<Result<Vec<_>, _>>()?;
     for (position, certificate) in certificates.iter().enumerate() {
-        if certificate.is_self_issued() && !certificate.is_authority_over(0) {
-            return Err(not_found(certificate));
-        }
         check_validity(certificate, position, now)?;
+        if certificate.is_self_issued() && !certificate.is_authority_over(0) {
+            if !trust.accepts_plain_self_signed() || certificates.len() != 1 {
+                return Err(not_found(certificate));
+            }
+            return match certificate.is_signed_by(certificate) {
+                true => Ok(()),
+                false => Err(ChainError::Signature { position }),
+            };
+        }
     }
     let issuers = certificates.iter().skip(1);
     for (position, (certificate, issuer)) in certificates.iter().zip(issuers).enumerate() {

@@ -48,6 +48,13 @@ impl PolicySigner {
         Ok(Self { algorithm, chain, subject })
     }
 
+    /// Whether what it signs at `now` passes where it is a configured signer.
+    #[must_use]
+    pub fn can_sign(&self, now: OffsetDateTime) -> bool {
+        let itself = std::slice::from_ref(self);
+        chain::verify(&self.chain, &Trust::only(itself), now).is_ok()
+    }
+
     /// The chain in DER, leaf first.
     #[must_use]
     pub fn chain(&self) -> &[Vec<u8>] {
@@ -90,6 +97,7 @@ impl PolicySigner {
 pub struct Trust<'a> {
     signers: &'a [PolicySigner],
     any_root: bool,
+    plain_self_signed: bool,
     unsigned: bool,
 }
 
@@ -98,20 +106,32 @@ impl<'a> Trust<'a> {
     /// authority: the caller is authorized by other means, and the signer is only reported.
     #[must_use]
     pub const fn anyone() -> Self {
-        Self { signers: &[], any_root: true, unsigned: true }
+        Self { signers: &[], any_root: true, plain_self_signed: false, unsigned: true }
     }
 
     /// Only signatures whose chain leads to one of these certificates pass.
     #[must_use]
     pub const fn only(signers: &'a [PolicySigner]) -> Self {
-        Self { signers, any_root: false, unsigned: false }
+        Self { signers, any_root: false, plain_self_signed: false, unsigned: false }
     }
 
     /// For certificates that are about to become signers: their chain ends in a self-signed certificate
     /// authority, or leads to one of these.
     #[must_use]
     pub const fn new_signer(signers: &'a [PolicySigner]) -> Self {
-        Self { signers, any_root: true, unsigned: false }
+        Self { signers, any_root: true, plain_self_signed: false, unsigned: false }
+    }
+
+    /// As [`Self::new_signer`], and a single self-signed certificate that lacks CA:TRUE passes too: the real
+    /// service lists such ones, and the published Python client's example adds one. It signs nothing:
+    /// [`Self::only`] does not let it pass.
+    #[must_use]
+    pub const fn listed_signer(signers: &'a [PolicySigner]) -> Self {
+        Self { signers, any_root: true, plain_self_signed: true, unsigned: false }
+    }
+
+    pub(super) fn accepts_plain_self_signed(&self) -> bool {
+        self.plain_self_signed
     }
 
     pub(super) fn accepts_unsigned(&self) -> bool {
