@@ -560,7 +560,7 @@ fn measured_boots_of_the_lab() {
         let boot = &verified.boot().secure_boot;
         if expected["secure_boot"] == true {
             assert!(boot.db.as_ref().unwrap().certificates.len() > 1);
-            assert!(boot.dbx.as_ref().unwrap().image_hashes.len() > 0);
+            assert!(!boot.dbx.as_ref().unwrap().image_hashes.is_empty());
             assert!(boot.sbat_level.unwrap().starts_with(b"sbat,1,"));
             assert_eq!(boot.authorities.len(), 1);
         } else {

@@ -125,12 +125,12 @@ fn content<'a>(event: &Event<'a>, hashes: &dyn Fn(&[u8]) -> bool) -> Content<'a>
     }
     match typed_content(event, hashes) {
         // Nor do the data, when the digest is one that everybody knows.
-        Content::Unbound if event.pcr <= 7 => known_digest(hashes),
+        Content::Unbound if event.pcr <= 7 => known_digest(event.pcr, hashes),
         content => content,
     }
 }
 
-fn known_digest<'a>(hashes: &dyn Fn(&[u8]) -> bool) -> Content<'a> {
+fn known_digest<'a>(pcr: u32, hashes: &dyn Fn(&[u8]) -> bool) -> Content<'a> {
     if hashes(&[0; 4]) {
         return Content::Separator(Separator::Zero);
     }
@@ -139,6 +139,9 @@ fn known_digest<'a>(hashes: &dyn Fn(&[u8]) -> bool) -> Content<'a> {
     }
     if hashes(&[1, 0, 0, 0]) {
         return Content::Separator(Separator::Error);
+    }
+    if ![4, 5, 7].contains(&pcr) {
+        return Content::Unbound;
     }
     let mut texts = KNOWN_ACTIONS.iter().copied();
     texts.find(|text| hashes(text.as_bytes())).map_or(Content::Unbound, Content::Action)

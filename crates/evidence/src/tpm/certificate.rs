@@ -1,9 +1,5 @@
-//! X.509 certificates of attestation and endorsement keys (TCG EK Credential Profile 2.5, TCG "Trusted
-//! Platform Module Library Part 1", 9.4.3; RFC 5280), and the issuers that an operator trusts for them.
-//!
-//! Unlike Intel's, these chains come from many vendors: RSA and elliptic curves, any length up to
-//! six intermediates, intermediates in any order. What decides is the same: signatures over the bytes
-//! received, names byte for byte, validity, constraints, and a trusted end.
+//! X.509 certificates of attestation and endorsement keys, and of their issuers (TCG EK Credential Profile
+//! 2.5; TPM 2.0 Library Part 1, 9.4.3; RFC 5280).
 
 use crypto::{HashAlgorithm, PublicKey, SignatureScheme};
 use der::asn1::{AnyRef, OctetString};
@@ -11,8 +7,6 @@ use der::oid::{AssociatedOid, ObjectIdentifier};
 use der::{Decode, Encode, Header, Reader as _, SliceReader};
 use time::OffsetDateTime;
 use x509_cert::TbsCertificate;
-use x509_cert::certificate::Rfc5280;
-use x509_cert::crl::TbsCertList;
 use x509_cert::ext::Extension;
 use x509_cert::ext::pkix::{
     AuthorityKeyIdentifier, BasicConstraints, ExtendedKeyUsage, KeyUsage, SubjectAltName,
@@ -21,7 +15,7 @@ use x509_cert::ext::pkix::{
 use x509_cert::spki::AlgorithmIdentifierRef;
 
 use super::spki;
-use crate::verdict::{Check, CheckValue, Verdict, rules};
+use crate::verdict::{Check, rules};
 use crate::x509::{self, MAX_EXTENSIONS, Signed, Validity};
 
 /// Why a certificate, or the chain above it, is not accepted.
@@ -131,270 +125,22 @@ impl KeyRole {
     }
 }
 
-/// The issuers an operator trusts for one role, with the intermediates and CRLs that help.
-#[derive(Debug, Clone, Default)]
-pub struct TpmTrust {
-    anchors: Vec<Certificate>,
-    intermediates: Vec<Certificate>,
-    crls: Vec<Crl>,
-    require_key_usage: bool,
-}
-
-impl TpmTrust {
-    /// Trusts nobody.
-    #[must_use]
-    pub fn new() -> Self {
-        Self { require_key_usage: true, ..Self::default() }
-    }
-
-    /// Also accepts leaves without any extended key usage. Some vendors' certificates have none.
-    #[must_use]
-    pub const fn danger_allow_any_usage(mut self) -> Self {
-        self.require_key_usage = false;
-        self
-    }
-
-    /// Trusts the issuers in a DER certificate or a PEM text of certificates; those that are not
-    /// self-issued only help to reach the others. Gives how many were read.
-    ///
-    /// # Errors
-    /// [`CertificateError`].
-    pub fn add_issuers(&mut self, bytes: &[u8]) -> Result<usize, CertificateError> {
-        let certificates = parse_all(bytes)?;
-        self.check_room(certificates.len())?;
-        let count = certificates.len();
-        for certificate in certificates {
-            if certificate.subject == certificate.issuer {
-                self.anchors.push(certificate);
-            } else {
-                self.intermediates.push(certificate);
-            }
-        }
-        Ok(count)
-    }
-
-    /// Trusts every issuer in `bytes`, also those that another one issued.
-    ///
-    /// # Errors
-    /// [`CertificateError`].
-    pub fn add_anchors(&mut self, bytes: &[u8]) -> Result<usize, CertificateError> {
-        let certificates = parse_all(bytes)?;
-        self.check_room(certificates.len())?;
-        let count = certificates.len();
-        self.anchors.extend(certificates);
-        Ok(count)
-    }
-
-    /// Adds a DER certificate revocation list. It counts once its issuer is in a chain.
-    ///
-    /// # Errors
-    /// [`CertificateError::Crl`].
-    pub fn add_crl(&mut self, der: &[u8]) -> Result<(), CertificateError> {
-        if self.crls.len() >= MAX_ISSUERS {
-            return Err(CertificateError::Crl { reason: "too many lists" });
-        }
-        self.crls.push(Crl::parse(der)?);
-        Ok(())
-    }
-
-    /// Whether nobody is trusted.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.anchors.is_empty()
-    }
-
-    fn check_room(&self, more: usize) -> Result<(), CertificateError> {
-        let found = self.anchors.len() + self.intermediates.len() + more;
-        if found > MAX_ISSUERS {
-            return Err(CertificateError::TooMany { found, limit: MAX_ISSUERS });
-        }
-        Ok(())
-    }
-}
-
-/// A parsed certificate of a key in a TPM, with the intermediates sent with it. Unverified.
-#[derive(Debug, Clone)]
-pub struct AkCertificate {
-    leaf: Certificate,
-    intermediates: Vec<Certificate>,
-}
-
-impl AkCertificate {
-    /// Parses a DER certificate or a PEM text, leaf first. Zero bytes after the certificate are
-    /// skipped: TPMs give whole NV indices.
-    ///
-    /// # Errors
-    /// [`CertificateError`].
-    pub fn parse(bytes: &[u8]) -> Result<Self, CertificateError> {
-        let mut certificates = parse_all(bytes)?.into_iter();
-        let leaf = certificates.next().ok_or(CertificateError::Malformed { reason: "empty" })?;
-        let intermediates: Vec<_> = certificates.collect();
-        if intermediates.len() > MAX_DEPTH {
-            return Err(CertificateError::TooMany { found: intermediates.len() + 1, limit: MAX_DEPTH + 1 });
-        }
-        Ok(Self { leaf, intermediates })
-    }
-
-    /// The certified key.
-    #[must_use]
-    pub const fn public_key(&self) -> &PublicKey {
-        &self.leaf.key
-    }
-
-    /// The certified key as the certificate has it, a DER `SubjectPublicKeyInfo`.
-    #[must_use]
-    pub fn spki(&self) -> &[u8] {
-        &self.leaf.spki
-    }
-
-    /// The certificate without what followed it, DER.
-    #[must_use]
-    pub fn der(&self) -> &[u8] {
-        &self.leaf.der
-    }
-
-    /// The subject, which is often empty: the name of a TPM stands in the alternative name.
-    #[must_use]
-    pub fn subject(&self) -> &str {
-        &self.leaf.subject_text
-    }
-
-    /// The issuer.
-    #[must_use]
-    pub fn issuer(&self) -> &str {
-        &self.leaf.issuer_text
-    }
-
-    /// The serial number, big-endian without leading zeros.
-    #[must_use]
-    pub fn serial(&self) -> &[u8] {
-        &self.leaf.serial
-    }
-
-    /// When it is valid.
-    #[must_use]
-    pub const fn validity(&self) -> Validity {
-        self.leaf.validity
-    }
-
-    /// Verifies it as one of an attestation key, see [`Self::verify_as`].
-    pub(crate) fn verify(
-        &self,
-        trust: &TpmTrust,
-        now: OffsetDateTime,
-        verdict: &mut Verdict,
-    ) -> Result<(), CertificateError> {
-        self.verify_as(KeyRole::Attestation, trust, now)?;
-        let validity = self.leaf.validity;
-        let shown = crate::error::window(&self.leaf.subject_text, validity);
-        verdict.push(Check::passed(rules::TPM_KEY_CERTIFICATE, shown, CheckValue::Time(now)));
-        Ok(())
-    }
-
-    /// Verifies the certificate:
-    /// 1. it is not a CA's, and is one for keys of `role` (extended key usage),
-    /// 2. it is valid at `now`,
-    /// 3. a chain of signatures leads to a trusted issuer; every issuer is a CA that signs certificates,
-    ///    within its path length, and valid at `now`,
-    /// 4. no list of its issuer at hand revokes any certificate of the chain.
-    ///
-    /// # Errors
-    /// [`CertificateError`].
-    pub fn verify_as(
-        &self,
-        role: KeyRole,
-        trust: &TpmTrust,
-        now: OffsetDateTime,
-    ) -> Result<(), CertificateError> {
-        self.leaf.check_leaf(role, trust.require_key_usage)?;
-        self.leaf.check_validity(now)?;
-        let mut search = Search { trust, presented: &self.intermediates, now, budget: MAX_SIGNATURES };
-        search.climb(&self.leaf, 0)
-    }
-}
-
-struct Search<'s> {
-    trust: &'s TpmTrust,
-    presented: &'s [Certificate],
-    now: OffsetDateTime,
-    budget: usize,
-}
-
-impl Search<'_> {
-    /// Looks for a chain from `certificate`, which `depth` intermediates stand below.
-    fn climb(&mut self, certificate: &Certificate, depth: usize) -> Result<(), CertificateError> {
-        let mut error = CertificateError::Chain {
-            subject: certificate.subject_text.clone(),
-            issuer: certificate.issuer_text.clone(),
-        };
-        if depth > MAX_DEPTH {
-            return Err(error);
-        }
-        let trust = self.trust;
-        let anchors = trust.anchors.iter().map(|issuer| (issuer, true));
-        let others = trust.intermediates.iter().chain(self.presented).map(|issuer| (issuer, false));
-        for (issuer, trusted) in anchors.chain(others) {
-            if !certificate.names_as_issuer(issuer) {
-                continue;
-            }
-            let Some(budget) = self.budget.checked_sub(1) else { return Err(error) };
-            self.budget = budget;
-            if !certificate.is_signed_by(issuer) {
-                continue;
-            }
-            let checked = issuer
-                .check_issuer(depth)
-                .and_then(|()| issuer.check_validity(self.now))
-                .and_then(|()| self.check_revocation(certificate, issuer))
-                .and_then(|()| if trusted { Ok(()) } else { self.climb(issuer, depth + 1) });
-            match checked {
-                Ok(()) => return Ok(()),
-                Err(found) => error = found,
-            }
-        }
-        Err(error)
-    }
-
-    fn check_revocation(
-        &self,
-        certificate: &Certificate,
-        issuer: &Certificate,
-    ) -> Result<(), CertificateError> {
-        for crl in self.trust.crls.iter().filter(|crl| crl.issuer == issuer.subject) {
-            if issuer.key.verify(crl.scheme, &crl.tbs, &crl.signature).is_err() {
-                // A sibling of the same name may have signed it.
-                continue;
-            }
-            if !crl.validity.contains(self.now) {
-                return Err(CertificateError::Crl { reason: "not valid at the time of appraisal" });
-            }
-            if crl.revoked.binary_search(&certificate.serial).is_ok() {
-                return Err(CertificateError::Revoked {
-                    subject: certificate.subject_text.clone(),
-                    serial: certificate.serial.clone(),
-                });
-            }
-        }
-        Ok(())
-    }
-}
-
 /// One certificate; its signature is checked by [`Self::is_signed_by`] only.
 #[derive(Debug, Clone)]
-struct Certificate {
-    der: Vec<u8>,
+pub(super) struct Certificate {
+    pub(super) der: Vec<u8>,
     tbs: Vec<u8>,
     signature: Vec<u8>,
     /// `None` for schemes that are not accepted, as a trusted root's own may be.
     scheme: Option<SignatureScheme>,
-    spki: Vec<u8>,
-    key: PublicKey,
-    subject: Vec<u8>,
-    issuer: Vec<u8>,
-    subject_text: String,
-    issuer_text: String,
-    serial: Vec<u8>,
-    validity: Validity,
+    pub(super) spki: Vec<u8>,
+    pub(super) key: PublicKey,
+    pub(super) subject: Vec<u8>,
+    pub(super) issuer: Vec<u8>,
+    pub(super) subject_text: String,
+    pub(super) issuer_text: String,
+    pub(super) serial: Vec<u8>,
+    pub(super) validity: Validity,
     subject_key_id: Option<Vec<u8>>,
     authority_key_id: Option<Vec<u8>>,
     basic_constraints: Option<BasicConstraints>,
@@ -457,7 +203,7 @@ impl Certificate {
         })
     }
 
-    fn check_validity(&self, now: OffsetDateTime) -> Result<(), CertificateError> {
+    pub(super) fn check_validity(&self, now: OffsetDateTime) -> Result<(), CertificateError> {
         if self.validity.contains(now) {
             return Ok(());
         }
@@ -465,7 +211,7 @@ impl Certificate {
         Err(CertificateError::Validity { subject, validity: self.validity, at: now })
     }
 
-    fn check_leaf(&self, role: KeyRole, require_usage: bool) -> Result<(), CertificateError> {
+    pub(super) fn check_leaf(&self, role: KeyRole, require_usage: bool) -> Result<(), CertificateError> {
         let wrong = |reason| {
             Err(CertificateError::Profile {
                 subject: self.subject_text.clone(),
@@ -493,7 +239,7 @@ impl Certificate {
     }
 
     /// A CA that signs certificates, above `depth` other CAs.
-    fn check_issuer(&self, depth: usize) -> Result<(), CertificateError> {
+    pub(super) fn check_issuer(&self, depth: usize) -> Result<(), CertificateError> {
         let wrong = |reason| {
             Err(CertificateError::Profile { subject: self.subject_text.clone(), expected: "a CA", reason })
         };
@@ -511,12 +257,12 @@ impl Certificate {
         Ok(())
     }
 
-    fn names_as_issuer(&self, issuer: &Self) -> bool {
+    pub(super) fn names_as_issuer(&self, issuer: &Self) -> bool {
         let ids = self.authority_key_id.as_ref().zip(issuer.subject_key_id.as_ref());
         self.issuer == issuer.subject && ids.is_none_or(|(authority, subject)| authority == subject)
     }
 
-    fn is_signed_by(&self, issuer: &Self) -> bool {
+    pub(super) fn is_signed_by(&self, issuer: &Self) -> bool {
         self.scheme.is_some_and(|scheme| issuer.key.verify(scheme, &self.tbs, &self.signature).is_ok())
     }
 }
@@ -545,7 +291,7 @@ fn check_extensions(extensions: &[Extension]) -> Result<(), CertificateError> {
 }
 
 /// The scheme of an `AlgorithmIdentifier`, if it is one that is accepted.
-fn scheme(algorithm: &[u8]) -> Option<SignatureScheme> {
+pub(super) fn scheme(algorithm: &[u8]) -> Option<SignatureScheme> {
     let algorithm = AlgorithmIdentifierRef::from_der(algorithm).ok()?;
     if algorithm.oid == RSASSA_PSS {
         // RFC 4055 §3.1: the hash function is the first member, [0]; the rest follows from it in
@@ -563,7 +309,7 @@ fn scheme(algorithm: &[u8]) -> Option<SignatureScheme> {
 
 /// The certificates of a DER file, with zero bytes after it, or of a PEM text with anything around its
 /// blocks: bundles of vendors have comments.
-fn parse_all(bytes: &[u8]) -> Result<Vec<Certificate>, CertificateError> {
+pub(super) fn parse_all(bytes: &[u8]) -> Result<Vec<Certificate>, CertificateError> {
     let bad = |reason| CertificateError::Malformed { reason };
     if bytes.len() > MAX_BUNDLE_BYTES {
         return Err(bad("too long"));
@@ -600,63 +346,10 @@ fn without_padding(bytes: &[u8]) -> Result<&[u8], CertificateError> {
     if padding.iter().all(|byte| *byte == 0) { Ok(whole) } else { Err(bad) }
 }
 
-/// A parsed list; its signature is checked in the chain.
-#[derive(Debug, Clone)]
-struct Crl {
-    tbs: Vec<u8>,
-    signature: Vec<u8>,
-    scheme: SignatureScheme,
-    issuer: Vec<u8>,
-    validity: Validity,
-    revoked: Vec<Vec<u8>>,
-}
-
-impl Crl {
-    fn parse(der: &[u8]) -> Result<Self, CertificateError> {
-        let bad = |reason| CertificateError::Crl { reason };
-        if der.len() > MAX_BUNDLE_BYTES {
-            return Err(bad("too long"));
-        }
-        let signed = Signed::parse(der).ok_or(bad("not a signed structure"))?;
-        let list = TbsCertList::<Rfc5280>::from_der(signed.tbs).map_err(|_| bad("the signed part"))?;
-        if list.signature.to_der().ok().as_deref() != Some(signed.algorithm) {
-            return Err(bad("two different signature algorithms"));
-        }
-        let entries = list.revoked_certificates.as_deref().unwrap_or_default();
-        let critical = |list: Option<&[Extension]>, known: &[ObjectIdentifier]| {
-            list.unwrap_or_default().iter().any(|found| found.critical && !known.contains(&found.extn_id))
-        };
-        // Critical ones say that the list is partial or that entries are of other issuers.
-        if critical(list.crl_extensions.as_deref(), &[AuthorityKeyIdentifier::OID])
-            || entries.iter().any(|entry| critical(entry.crl_entry_extensions.as_deref(), &[]))
-        {
-            return Err(bad("an unknown critical extension"));
-        }
-        let next_update = list.next_update.ok_or(bad("no nextUpdate"))?;
-        let mut revoked: Vec<_> = entries.iter().map(|entry| x509::serial(&entry.serial_number)).collect();
-        revoked.sort();
-        Ok(Self {
-            tbs: signed.tbs.to_vec(),
-            signature: signed.signature.to_vec(),
-            scheme: scheme(signed.algorithm).ok_or(bad("a signature scheme that is not accepted"))?,
-            issuer: list.issuer.to_der().map_err(|_| bad("the issuer"))?,
-            validity: Validity {
-                not_before: x509::date(list.this_update).ok_or(bad("thisUpdate"))?,
-                not_after: x509::date(next_update).ok_or(bad("nextUpdate"))?,
-            },
-            revoked,
-        })
-    }
-}
-
-/// The longest chains of TPM vendors have two intermediates.
-const MAX_DEPTH: usize = 6;
 /// Vendor bundles together have a few hundred.
-const MAX_ISSUERS: usize = 2048;
-/// Signatures checked for one leaf, however many issuers share a name.
-const MAX_SIGNATURES: usize = 32;
+pub(super) const MAX_ISSUERS: usize = 2048;
 /// A bundle of all vendors is below 1 MiB.
-const MAX_BUNDLE_BYTES: usize = 8 * 1024 * 1024;
+pub(super) const MAX_BUNDLE_BYTES: usize = 8 * 1024 * 1024;
 const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
 const END: &str = "-----END CERTIFICATE-----";
 

@@ -4,7 +4,6 @@ use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
 
 use super::attest::Attest;
-use super::certificate::{AkCertificate, TpmTrust};
 use super::error::{KeyError, ParseError, VerifyError};
 use super::key::AttestationKey;
 use super::pcr::{PcrSelection, PcrValues};
@@ -12,6 +11,7 @@ use super::public::PublicArea;
 use super::quote::{Expectations, QuotedPcrs, VerifiedQuote};
 use super::signature::Signature;
 use super::spki;
+use super::trust::{AkCertificate, TpmTrust};
 use crate::eventlog::{
     BootClaims, ClaimError, EventLog, ImaError, ImaLog, LogError, MeasuredIma, MeasuredLog, ReplayError,
     events_json,

@@ -3,10 +3,10 @@
 use crypto::{HashAlgorithm, PublicKey, SignatureScheme};
 use time::OffsetDateTime;
 
-use super::certificate::{AkCertificate, TpmTrust};
 use super::error::{KeyError, VerifyError};
 use super::public::{Attributes, PublicArea, Scheme, TPM_BOUND};
 use super::spki;
+use super::trust::{AkCertificate, TpmTrust};
 use crate::verdict::{Check, Rejection, Verdict, rules};
 
 /// An attestation key that somebody vouches for.

@@ -22,8 +22,10 @@ mod key;
 mod pcr;
 mod public;
 mod quote;
+mod revocation;
 mod signature;
 mod spki;
+mod trust;
 mod vbs;
 
 #[cfg(test)]
@@ -31,7 +33,7 @@ pub(crate) mod tests;
 
 pub use algorithm::hash_id;
 pub use attest::{Attest, Attested, ClockInfo};
-pub use certificate::{AkCertificate, CertificateError, KeyRole, TpmTrust};
+pub use certificate::{CertificateError, KeyRole};
 pub use certify::CertifiedKey;
 pub use claim_blob::PlatformClaim;
 pub use credential::{Credential, CredentialError, EndorsementKey, make_credential};
@@ -42,6 +44,7 @@ pub use pcr::{PcrSelection, PcrSet, PcrValues};
 pub use public::{Attributes, Parameters, PublicArea, Scheme, Symmetric};
 pub use quote::{Expectations, QuotedPcrs, VerifiedQuote};
 pub use signature::Signature;
+pub use trust::{AkCertificate, TpmTrust};
 pub use vbs::{EnclaveIdentity, VbsError, VbsReport, VerifiedVbsReport};
 
 pub(crate) use algorithm::{digest_bytes, hash_algorithm};
