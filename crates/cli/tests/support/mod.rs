@@ -23,6 +23,7 @@ pub const VOUCHSAFE: &str = env!("CARGO_BIN_EXE_vouchsafe");
 /// - `revoked.bin` and `revoked.json`: a platform whose TCB level is revoked;
 /// - `outdated.bin` and `outdated.json`: one that is out of date;
 /// - `policy.txt`, `broken-policy.txt`;
+/// - `failing.policy`, and test cases of policies in `cases/`;
 /// - `signer-key.pem` and `signer.pem`: a key that signs policies, and its certificate.
 pub fn world(directory: &Path) {
     let _ = fs::remove_dir_all(directory);
@@ -55,11 +56,47 @@ pub fn world(directory: &Path) {
         write(&format!("{name}.json"), &testkit::formats::dcap_qvl(&minted));
     }
     write("policy.txt", b"version= 1.0;\nauthorizationrules { => permit(); };\nissuancerules {};\n");
+    let failing =
+        "version=1.2; authorizationrules { => add(type=\"n\", value=JsonToClaimValue(\"1.5\")); };\n";
+    write("failing.policy", failing.as_bytes());
+    fs::create_dir_all(directory.join("cases")).unwrap();
+    for (name, case) in CASES {
+        write(&format!("cases/{name}.toml"), case.as_bytes());
+    }
     let (key, certificate) = policy_signer(crypto::SigningAlgorithm::Es256, "signer");
     write("signer-key.pem", key.as_bytes());
     write("signer.pem", certificate.as_bytes());
     write("broken-policy.txt", b"version= 1.0;\nauthorizationrules { => allow(); };\nissuancerules {};\n");
 }
+
+/// Test cases of policies, most of them wrong.
+const CASES: [(&str, &str); 5] = [
+    ("damaged", DAMAGED),
+    ("failing", "[expect]\ndecision = \"failed\"\ncode = \"not-a-claim-value\"\n"),
+    ("no-claim", "claims = { x = { y = 1 } }\nexpect = { decision = \"denied\" }\n"),
+    ("otherwise", OTHERWISE),
+    ("unknown-key", "[claim]\nx = 1\n\n[expect]\ndecision = \"denied\"\n"),
+];
+
+const DAMAGED: &str = "[evidence]
+file = \"../damaged.bin\"
+kind = \"sgx-quote-v3\"
+endorsements = [\"../endorsements.json\"]
+at = \"2026-01-01\"
+trust-pck-roots = [\"../root.pem\"]
+trust-tcb-roots = [\"../root.pem\"]
+
+[expect]
+decision = \"denied\"
+";
+
+const OTHERWISE: &str = "[[case]]
+expect = { decision = \"permitted\", rule = 2, claims = { x = 1 }, properties = { omit_x5c = true } }
+
+[[case]]
+name = \"named\"
+expect = { decision = \"failed\" }
+";
 
 /// A key that signs policies, and its certificate, which is an authority of its own as services ask; both in PEM form.
 pub fn policy_signer(algorithm: crypto::SigningAlgorithm, name: &str) -> (String, String) {

@@ -69,7 +69,8 @@ impl Display for SetDifference {
 impl Display for Decision {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         f.write_str(self.decision)?;
-        if let Some(rule) = &self.rule {
+        // The message of an error names its rule.
+        if let Some(rule) = self.rule.filter(|_| self.decision != "failed") {
             write!(f, " by {rule}")?;
         }
         if let Some(message) = &self.message {

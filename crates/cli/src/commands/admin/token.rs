@@ -56,7 +56,7 @@ const EXAMPLES: &str = "\
 Examples:
   # Set a policy
   export VOUCHSAFE_BEARER_TOKEN=$(vouchsafe admin token --data-dir DATA)
-  vouchsafe policy set --endpoint https://127.0.0.1:8443 --ca-file DATA/ca.pem --type SgxEnclave policy.txt
+  vouchsafe policy set SgxEnclave policy.txt --endpoint https://127.0.0.1:8443 --ca-file DATA/ca.pem
 
   # Look at one, for ten minutes
   vouchsafe admin token --data-dir DATA --role reader --lifetime-minutes 10";

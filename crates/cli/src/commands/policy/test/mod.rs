@@ -90,7 +90,7 @@ impl Test {
         let explanations = || results.iter().filter_map(|result| result.explanation.as_ref());
         let reports = || explanations().flat_map(|explanation| &explanation.rules);
         let fired: BTreeSet<usize> = reports()
-            .filter(|report| report.state == RuleState::Fired)
+            .filter(|report| matches!(report.state, RuleState::Fired | RuleState::Failed))
             .map(|report| report.rule.span.start)
             .collect();
         let rules = explanations().next().map(|explanation| explanation.rules.as_slice()).unwrap_or_default();
