@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 use crypto::HashAlgorithm;
 use evidence::eventlog::{
     BootClaims, ClaimError, EventLog, LogFormat, Measured, Replay, RtmrReplay, SecureBoot, SecureBootState,
-    event_type_name, events_json, unverified_secure_boot_variable,
+    event_type_name, events_json, unverified_cc_log_report, unverified_log_report,
+    unverified_secure_boot_variable,
 };
 use serde_json::{Value, json};
 use support::Vectors;
@@ -95,6 +96,17 @@ fn every_log_parses_to_the_manifest() {
             assert_eq!(enabled, expected["secure_boot"] == true && !incomplete, "{path}");
             coherent += 1;
         }
+        let report = unverified_log_report(&bytes).unwrap();
+        for (bank, values) in report["pcrs"].as_object().unwrap() {
+            // Banks that no event has a digest of are not in the manifest.
+            let expected = expected["pcrs"].get(bank).cloned().unwrap_or(json!({}));
+            assert_eq!(*values, expected, "{path}");
+        }
+        assert_eq!(
+            report["claims"]["secureBootEnabled"].as_bool(),
+            Some(expected["secure_boot"] == true && !INCOMPLETE.contains(&path)),
+            "{path}"
+        );
         logs += 1;
     }
     println!("{logs} logs, {pcrs} PCR values, {coherent} coherent banks");
@@ -122,6 +134,8 @@ fn confidential_vm_logs() {
         }
         let events = measured(&log, HashAlgorithm::Sha384);
         assert_eq!(unverified_secure_boot_variable(&events), state(&expected["secure_boot"]), "{path}");
+        let report = unverified_cc_log_report(&bytes).unwrap();
+        assert_eq!(report["rtmr"], expected["rtmr"], "{path}");
         // Two separators in the register of PCRs 1 and 7 can't be told from a repeated one: refused.
         match SecureBoot::of_shared_register(&events) {
             Ok(found) => {

@@ -94,9 +94,22 @@ impl<'a> Measured<'a> {
     /// Reads the data of `event` as far as its digest in `bank` vouches for them.
     #[must_use]
     pub fn new(event: Event<'a>, bank: HashAlgorithm) -> Self {
+        Self::within(event, bank, &mut { sipa::MAX_TAGS })
+    }
+
+    /// The same for the events of a log, which share the number of tagged events accepted.
+    pub fn all<'e>(events: impl Iterator<Item = &'e Event<'a>>, bank: HashAlgorithm) -> Vec<Self>
+    where
+        'a: 'e,
+    {
+        let mut budget = sipa::MAX_TAGS;
+        events.map(|event| Self::within(*event, bank, &mut budget)).collect()
+    }
+
+    fn within(event: Event<'a>, bank: HashAlgorithm, budget: &mut usize) -> Self {
         let digest = event.digest(bank);
         let content = match digest {
-            Some(digest) => content(&event, &|data| bank.digest(&[data]).as_slice() == digest),
+            Some(digest) => content(&event, &|data| bank.digest(&[data]).as_slice() == digest, budget),
             None => Content::Unbound,
         };
         Self { event, digest, content }
@@ -118,12 +131,12 @@ impl<'a> Measured<'a> {
     }
 }
 
-fn content<'a>(event: &Event<'a>, hashes: &dyn Fn(&[u8]) -> bool) -> Content<'a> {
+fn content<'a>(event: &Event<'a>, hashes: &dyn Fn(&[u8]) -> bool, budget: &mut usize) -> Content<'a> {
     // What type it claims does not matter for these: the type is not measured.
     if let Some(separator) = separator(event.data).filter(|_| hashes(event.data)) {
         return Content::Separator(separator);
     }
-    match typed_content(event, hashes) {
+    match typed_content(event, hashes, budget) {
         // Nor do the data, when the digest is one that everybody knows.
         Content::Unbound if event.pcr <= 7 => known_digest(event.pcr, hashes),
         content => content,
@@ -156,7 +169,7 @@ fn separator(data: &[u8]) -> Option<Separator> {
     }
 }
 
-fn typed_content<'a>(event: &Event<'a>, hashes: &dyn Fn(&[u8]) -> bool) -> Content<'a> {
+fn typed_content<'a>(event: &Event<'a>, hashes: &dyn Fn(&[u8]) -> bool, budget: &mut usize) -> Content<'a> {
     let data = event.data;
     match event.event_type {
         ty::ACTION | ty::EFI_ACTION if hashes(data) => {
@@ -167,7 +180,9 @@ fn typed_content<'a>(event: &Event<'a>, hashes: &dyn Fn(&[u8]) -> bool) -> Conte
         }
         ty::EFI_VARIABLE_BOOT => boot_variable(data, hashes),
         ty::EFI_VARIABLE_AUTHORITY => authority(data, hashes),
-        ty::EVENT_TAG if hashes(data) => sipa::parse(data).map_or(Content::Data(data), Content::Tagged),
+        ty::EVENT_TAG if hashes(data) => {
+            sipa::parse(data, budget).map_or(Content::Data(data), Content::Tagged)
+        }
         ty::IPL => ipl(event, hashes),
         ty::S_CRTM_VERSION
         | ty::PLATFORM_CONFIG_FLAGS

@@ -118,6 +118,10 @@ fn tags_json(tags: &[Tag<'_>]) -> Map<String, Value> {
 }
 
 fn tag_json(tag: &Tag<'_>) -> Value {
+    if tag.id == sipa::DRTM_STATE_AUTH {
+        // Whose signature it is is not published: none is accepted.
+        return json!({ "RawData": raw(tag.payload), "SignatureValid": false });
+    }
     let bytes = || json!({ "RawData": raw(tag.payload) });
     match (sipa::kind(tag.id), tag.number()) {
         (Kind::Aggregation, _) => Value::Object(tags_json(&tag.children)),

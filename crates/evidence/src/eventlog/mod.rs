@@ -7,6 +7,7 @@
 //!
 //! - records: [`EventLog`], [`Event`], [`Replay`]; of confidential VMs: [`RtmrReplay`].
 //! - what they say: [`BootClaims`], made of [`SecureBoot`], [`BootPath`], [`WindowsBoot`].
+//! - what a log says of itself, without a quote: [`unverified_log_report`].
 //! - the claim `events` of policies: [`events_json`].
 
 mod cc;
@@ -20,6 +21,7 @@ mod json;
 mod linux;
 mod parse;
 mod replay;
+mod report;
 mod secure_boot;
 mod sipa;
 mod uefi;
@@ -39,6 +41,7 @@ pub use json::events as events_json;
 pub use linux::BootPath;
 pub use parse::{Event, EventLog, LogFormat, MAX_LOG_BYTES};
 pub use replay::{MeasuredLog, Replay};
+pub use report::{unverified_cc_log_report, unverified_log_report};
 pub use secure_boot::{KeyDatabase, SecureBoot, SecureBootState, unverified_secure_boot_variable};
 pub use sipa::{Tag, name as sipa_name};
 pub use uefi::{SignatureEntry, VariableData, signature_lists};

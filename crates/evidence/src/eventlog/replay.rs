@@ -110,10 +110,9 @@ impl<'a> MeasuredLog<'a> {
                 let indices = covered.iter().map(|index| u16::from(index).into()).collect();
                 let shown = crate::verdict::CheckValue::List(indices);
                 verdict.push(Check::passed(rules::EVENTLOG_REPLAY, "the quoted values", shown));
-                let events = extended(logs)
-                    .filter(|event| u8::try_from(event.pcr).is_ok_and(|pcr| covered.contains(pcr)))
-                    .map(|event| Measured::new(*event, bank))
-                    .collect();
+                let believed = extended(logs)
+                    .filter(|event| u8::try_from(event.pcr).is_ok_and(|pcr| covered.contains(pcr)));
+                let events = Measured::all(believed, bank);
                 Ok(Self { bank, covered, events, appended, verdict })
             }
             Err(error) => Err(Rejection::new(error, verdict)),

@@ -47,11 +47,10 @@ impl<'a> Tag<'a> {
 }
 
 /// The tagged events that make up `data`, all of them; `None` if they do not, are nested deeper than
-/// eight levels, or are too many.
+/// eight levels, or are more than `budget`, from which they are taken.
 #[must_use]
-pub(crate) fn parse(data: &[u8]) -> Option<Vec<Tag<'_>>> {
-    let mut budget = MAX_TAGS;
-    tags(data, 0, &mut budget).ok().flatten()
+pub(crate) fn parse<'a>(data: &'a [u8], budget: &mut usize) -> Option<Vec<Tag<'a>>> {
+    tags(data, 0, budget).ok().flatten()
 }
 
 fn tags<'a>(data: &'a [u8], depth: usize, budget: &mut usize) -> Result<Option<Vec<Tag<'a>>>, ReadError> {
@@ -111,8 +110,8 @@ pub(crate) enum Kind {
 const AGGREGATION: u32 = 0x4000_0000;
 /// Real logs nest three levels deep.
 const MAX_DEPTH: usize = 8;
-/// The largest captured event has 500.
-const MAX_TAGS: usize = 100_000;
+/// Of one log; a captured one has some thousand. This bounds memory to about 10 MB.
+pub(crate) const MAX_TAGS: usize = 200_000;
 
 pub(crate) const TRUSTBOUNDARY: u32 = 0x4001_0001;
 pub(crate) const LOADEDMODULE_AGGREGATION: u32 = 0x4001_0003;
@@ -135,6 +134,7 @@ pub(crate) const MODULE_SVN: u32 = 0x0007_000b;
 pub(crate) const VBS_VSM_REQUIRED: u32 = 0x000a_0001;
 pub(crate) const VBS_IOMMU_REQUIRED: u32 = 0x000a_0003;
 pub(crate) const VBS_MANDATORY_ENFORCEMENT: u32 = 0x000a_0006;
+pub(crate) const DRTM_STATE_AUTH: u32 = 0x000c_0001;
 pub(crate) const VBS_HVCI_POLICY: u32 = 0x000a_0007;
 
 const BITLOCKER: Kind = Kind::Enumeration(&[
@@ -288,7 +288,7 @@ const TABLE: &[(u32, &str, Kind)] = &[
     (0x000a_0009, "EVENT_VBS_DUMP_USES_AMEROOT", Kind::Flag),
     (0x000a_000a, "EVENT_VBS_VSM_NOSECRETS_ENFORCED", Kind::Flag),
     (0x000b_0001, "EVENT_KSR_SIGNATURE", Kind::Raw),
-    (0x000c_0001, "EVENT_DRTM_STATE_AUTH", Kind::Raw),
+    (DRTM_STATE_AUTH, "EVENT_DRTM_STATE_AUTH", Kind::Raw),
     (0x000c_0002, "EVENT_DRTM_SMM", PLAIN),
     (0x000c_0003, "EVENT_DRTM_AMD_SMM_HASH", Kind::Raw),
     (0x000c_0004, "EVENT_DRTM_AMD_SMM_SIGNER_KEY", Kind::Raw),
@@ -297,6 +297,10 @@ const TABLE: &[(u32, &str, Kind)] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn read(data: &[u8]) -> Option<Vec<Tag<'_>>> {
+        parse(data, &mut { MAX_TAGS })
+    }
 
     fn tag(id: u32, payload: &[u8]) -> Vec<u8> {
         let size = u32::try_from(payload.len()).unwrap();
@@ -307,13 +311,13 @@ mod tests {
     fn aggregations_hold_events() {
         let inner = [tag(CODEINTEGRITY, &[1]), tag(BOOTCOUNTER, &[1, 2, 0, 0, 0, 0, 0, 0])].concat();
         let bytes = [tag(TRUSTBOUNDARY, &inner), tag(CODEINTEGRITY, &[0])].concat();
-        let tags = parse(&bytes).unwrap();
+        let tags = read(&bytes).unwrap();
         assert_eq!(tags[0].find(CODEINTEGRITY).map(|tag| tag.flag()).collect::<Vec<_>>(), [Some(true)]);
         assert_eq!(tags[0].children[1].number(), Some(0x201));
         assert_eq!(tags[1].flag(), Some(false));
-        assert_eq!(parse(&bytes[..bytes.len() - 1]), None);
-        assert_eq!(parse(&tag(TRUSTBOUNDARY, &[0; 7])), None);
-        assert_eq!(parse(&tag(BOOTCOUNTER, &[0; 9])).unwrap()[0].number(), None);
+        assert_eq!(read(&bytes[..bytes.len() - 1]), None);
+        assert_eq!(read(&tag(TRUSTBOUNDARY, &[0; 7])), None);
+        assert_eq!(read(&tag(BOOTCOUNTER, &[0; 9])).unwrap()[0].number(), None);
     }
 
     #[test]
@@ -322,10 +326,10 @@ mod tests {
         for _ in 0..MAX_DEPTH {
             bytes = tag(TRUSTBOUNDARY, &bytes);
         }
-        assert!(parse(&bytes).is_some());
-        assert_eq!(parse(&tag(TRUSTBOUNDARY, &bytes)), None);
-        assert!(parse(&tag(CODEINTEGRITY, &[]).repeat(MAX_TAGS)).is_some());
-        assert_eq!(parse(&tag(CODEINTEGRITY, &[]).repeat(MAX_TAGS + 1)), None);
+        assert!(read(&bytes).is_some());
+        assert_eq!(read(&tag(TRUSTBOUNDARY, &bytes)), None);
+        assert!(read(&tag(CODEINTEGRITY, &[]).repeat(MAX_TAGS)).is_some());
+        assert_eq!(read(&tag(CODEINTEGRITY, &[]).repeat(MAX_TAGS + 1)), None);
     }
 
     #[test]
