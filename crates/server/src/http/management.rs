@@ -256,11 +256,23 @@ pub(super) fn changed(
     version: ApiVersion,
     now: OffsetDateTime,
 ) -> Result<Response, Failure> {
+    log_change(provider, &outcome);
     let claims = match outcome.removed {
         true => policy_removed_claims(),
         false => policy_updated_claims(&outcome.token_hash, outcome.signer),
     };
     token(provider, claims, version, now)
+}
+
+/// Says in the log what is in force now.
+pub(super) fn log_change(provider: &Provider, outcome: &Outcome) {
+    tracing::info!(
+        provider = provider.management.provider_id(),
+        attestation_type = %outcome.attestation_type,
+        version = outcome.version,
+        policy_hash = outcome.policy_hash,
+        "policy changed"
+    );
 }
 
 /// Signs claims into an answer.

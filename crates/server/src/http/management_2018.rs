@@ -18,8 +18,8 @@ use token::{Algorithm, Expectations, UnverifiedToken};
 
 use super::error::Failure;
 use super::management::{
-    Parameters, SignerVerb, authorize, change, change_signers, changed, in_pool, parameter, signer_keys,
-    text, token,
+    Parameters, SignerVerb, authorize, change, change_signers, changed, in_pool, log_change, parameter,
+    signer_keys, text, token,
 };
 use super::tenancy::Tenant;
 use crate::app::App;
@@ -71,10 +71,11 @@ pub(super) async fn set_policy(
     let attestation_type = operation(&request, &parameters)?;
     let body = text(&app, request).await?;
     let jws = prepared(&provider, attestation_type, &body, now)?;
-    change(&app, &provider, move |provider| {
+    let outcome = change(&app, &provider, move |provider| {
         provider.management.set(attestation_type, &jws, VERSION, &caller, now)
     })
     .await?;
+    log_change(&provider, &outcome);
     Ok(StatusCode::OK.into_response())
 }
 

@@ -81,10 +81,6 @@ impl Management {
         &self.provider_id
     }
 
-    pub(crate) fn trust_model(&self) -> TrustModel {
-        self.trust_model
-    }
-
     /// The policy in force. A change does not touch what a caller holds.
     pub(crate) fn active(
         &self,

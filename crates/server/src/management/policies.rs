@@ -14,6 +14,7 @@ use crate::store::management::{PolicyAction, PolicyChange, PolicyVersion};
 /// What a change led to.
 #[derive(Debug)]
 pub(crate) struct Outcome {
+    pub(crate) attestation_type: AttestationType,
     /// Claim `x-ms-policy-hash` of tokens from now on; none where the type has no policy.
     pub(crate) policy_hash: Option<String>,
     /// Whether the default is in force again.
@@ -176,6 +177,7 @@ impl Management {
         };
         let version = self.store.append_policy(&self.provider_id, attestation_type.as_str(), &change)?;
         let outcome = Outcome {
+            attestation_type,
             policy_hash: change.policy_hash,
             removed: false,
             signer: jws.signer().map(token::PolicySigner::to_jwk),
@@ -215,6 +217,7 @@ impl Management {
         default.version = version;
         self.activate(attestation_type, default);
         Ok(Outcome {
+            attestation_type,
             policy_hash: change.policy_hash,
             removed: true,
             signer: jws.signer().map(token::PolicySigner::to_jwk),

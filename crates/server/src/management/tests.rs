@@ -461,7 +461,6 @@ fn a_shared_provider_follows_its_configuration_and_nothing_else() {
     assert_eq!(site.open().jws(SGX), plain(policy::defaults::SGX));
     let management = site.open();
     assert_eq!(management.active(SGX).unwrap().version, 3);
-    assert_eq!(management.trust_model(), TrustModel::Shared);
 }
 
 #[test]
