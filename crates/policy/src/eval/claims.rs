@@ -78,7 +78,6 @@ impl<'a> Claims<'a> {
     }
 
     /// Adds a claim that the policy makes.
-    #[inline]
     pub(super) fn add(
         &mut self,
         program: &Program,
@@ -86,16 +85,40 @@ impl<'a> Claims<'a> {
         value: Val<'a>,
         read_only: bool,
     ) -> Result<(), Fault> {
-        if self.count >= self.limit {
-            return Err(Fault::TooManyClaims { limit: self.limit });
-        }
-        self.count += 1;
-        let symbol = program.symbols.find(&claim_type);
-        if symbol.is_some() || self.all {
+        if self.admit(program, &claim_type)? {
+            let symbol = program.symbols.find(&claim_type);
             let issuer = Issuer::AttestationPolicy;
             self.hold(symbol, Held { claim_type, value, issuer, read_only, next: NONE });
         }
         Ok(())
+    }
+
+    /// Counts a claim that the policy makes, as [`Self::add`] does, and adds a copy of the claim at `index` under that
+    /// name, if any condition may look at it.
+    pub(super) fn add_copy(
+        &mut self,
+        program: &Program,
+        claim_type: Text<'a>,
+        index: usize,
+    ) -> Result<(), Fault> {
+        if self.admit(program, &claim_type)?
+            && let Some(Held { value, read_only, .. }) = self.held.get(index)
+        {
+            let (value, read_only, issuer) = (value.clone(), *read_only, Issuer::AttestationPolicy);
+            let symbol = program.symbols.find(&claim_type);
+            self.hold(symbol, Held { claim_type, value, issuer, read_only, next: NONE });
+        }
+        Ok(())
+    }
+
+    /// Counts a claim that the policy makes; says whether a condition may look at it.
+    #[inline]
+    fn admit(&mut self, program: &Program, claim_type: &str) -> Result<bool, Fault> {
+        if self.count >= self.limit {
+            return Err(Fault::TooManyClaims { limit: self.limit });
+        }
+        self.count += 1;
+        Ok(self.all || program.symbols.find(claim_type).is_some())
     }
 
     fn hold(&mut self, symbol: Option<Symbol>, claim: Held<'a>) {

@@ -33,19 +33,12 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// The value of a literal, or of a property of a single claim, with whether it is read-only. This is what
-    /// [`Self::expression`] gives for them, without a set around it.
+    /// The claim that a condition matched, if it is one.
     #[inline]
-    pub(super) fn simple(&self, expression: &'a Expression) -> Option<(Val<'a>, bool)> {
-        match expression {
-            Expression::Literal(literal) => Some((Val::of_literal(literal), false)),
-            Expression::Property(condition, property) => {
-                let range = self.matches.get(*condition)?;
-                let [index] = self.matched.get(range.clone())? else { return None };
-                let claim = self.claims.get(*index)?;
-                Some((claim.to_val(*property), claim.read_only))
-            }
-            Expression::Call(..) | Expression::Search(..) => None,
+    pub(super) fn only_match(&self, condition: usize) -> Option<usize> {
+        match self.matched.get(self.matches.get(condition)?.clone())? {
+            [index] => Some(*index),
+            _ => None,
         }
     }
 

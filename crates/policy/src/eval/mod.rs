@@ -8,6 +8,7 @@ pub(crate) mod observe;
 
 use std::sync::Arc;
 
+use crate::ast::Property;
 use crate::budget::Budget;
 use crate::claim::{Claim, Kind};
 use crate::error::{EvalError, Fault};
@@ -15,7 +16,7 @@ use crate::json::Json;
 use crate::limits::Limits;
 use crate::outcome::{Denial, Issued, Outcome, Permit, Properties};
 use crate::parser::shortened;
-use crate::program::{Action, Destination, Program, Recipe, Rule};
+use crate::program::{Action, Destination, Expression, Literal, Program, Recipe, Rule};
 use crate::properties::{self, Given};
 use crate::value::{Set, Text, Val, Values, View};
 use claims::{Claims, Held};
@@ -134,17 +135,17 @@ impl<'a> Machine<'a> {
                     let original = self.matched.get(place).and_then(|index| self.claims.get(*index));
                     if let Some(Held { claim_type, value, read_only, .. }) = original {
                         let (claim_type, value, read_only) = (claim_type.clone(), value.clone(), *read_only);
-                        self.make(*destination, claim_type, value, read_only, said)?;
+                        self.made(*destination, claim_type, value, None, read_only, said)?;
                     }
                 }
             }
             Action::Make(destination, Recipe::New { claim_type, value, value_type }) => {
-                // Most rules: a constant name, and the value of one claim or a constant.
-                if let Some((Val::Text(claim_type), _)) = self.simple(claim_type)
-                    && !claim_type.is_empty()
-                    && let Some((value, read_only)) = self.simple(value)
+                if let (Expression::Literal(Literal::Text(name)), Expression::Property(of, Property::Value)) =
+                    (claim_type, value)
+                    && let Some(index) = self.only_match(*of)
+                    && !name.is_empty()
                 {
-                    return self.made(*destination, claim_type, value, *value_type, read_only, said);
+                    return self.make_of_claim(*destination, name, index, *value_type, said);
                 }
                 let claim_type = self.expression(claim_type)?;
                 let claim_type = one_text(&claim_type).ok_or(Fault::ClaimType)?;
@@ -163,8 +164,24 @@ impl<'a> Machine<'a> {
         Ok(Verdict::Silent)
     }
 
+    /// What most rules do: makes a claim of a constant name and the value of one claim. This is [`Self::made`] without
+    /// moving values that nothing but the token is to have.
+    fn make_of_claim(
+        &mut self,
+        destination: Destination,
+        name: &'a Arc<str>,
+        index: usize,
+        declared: Option<Kind>,
+        said: &mut Said,
+    ) -> Result<Verdict, Fault> {
+        let Some(Held { value, read_only, .. }) = self.claims.get(index) else { return Ok(Verdict::Silent) };
+        let claim_type = Text::Literal(name);
+        said.say(&mut self.budget, destination, &claim_type, value, declared, *read_only)?;
+        self.claims.add_copy(self.program, claim_type, index)?;
+        Ok(Verdict::Silent)
+    }
+
     /// Makes a claim of an expression's value.
-    #[inline]
     fn made(
         &mut self,
         destination: Destination,
@@ -174,29 +191,33 @@ impl<'a> Machine<'a> {
         read_only: bool,
         said: &mut Said,
     ) -> Result<Verdict, Fault> {
+        said.say(&mut self.budget, destination, &claim_type, &value, declared, read_only)?;
+        self.claims.add(self.program, claim_type, value, read_only)?;
+        Ok(Verdict::Silent)
+    }
+}
+
+impl Said {
+    /// Says what goes to the outside of a claim that is about to be made.
+    #[inline]
+    fn say(
+        &mut self,
+        budget: &mut Budget,
+        destination: Destination,
+        claim_type: &Text<'_>,
+        value: &Val<'_>,
+        declared: Option<Kind>,
+        read_only: bool,
+    ) -> Result<(), Fault> {
         if let Some(declared) = declared.filter(|declared| *declared != value.kind()) {
             return Err(Fault::ValueTypeMismatch { declared, actual: value.kind() });
         }
-        self.make(destination, claim_type, value, read_only, said)?;
-        Ok(Verdict::Silent)
-    }
-
-    /// Puts a claim into the incoming set, and where its destination says.
-    #[inline]
-    fn make(
-        &mut self,
-        destination: Destination,
-        claim_type: Text<'a>,
-        value: Val<'a>,
-        read_only: bool,
-        said: &mut Said,
-    ) -> Result<(), Fault> {
-        self.budget.charge(1)?;
+        budget.charge(1)?;
         if destination != Destination::Incoming {
             // Both are copied.
-            self.budget.charge_text(claim_type.len())?;
-            if let Val::Text(text) = &value {
-                self.budget.charge_text(text.len())?;
+            budget.charge_text(claim_type.len())?;
+            if let Val::Text(text) = value {
+                budget.charge_text(text.len())?;
             }
         }
         match destination {
@@ -206,22 +227,22 @@ impl<'a> Machine<'a> {
                     View::Integer(value) => Given::Integer(value),
                     other => Given::Of(other.kind()),
                 };
-                properties::check(&claim_type, given)
+                properties::check(claim_type, given)
                     .map_err(|(property, expected)| Fault::PropertyValue { property, expected })?;
-                said.properties.set(claim_type.to_shared(), value.to_value());
+                self.properties.set(claim_type.to_shared(), value.to_value());
             }
             Destination::Token if read_only => {
-                return Err(Fault::ReadOnly { claim_type: shortened(&claim_type) });
+                return Err(Fault::ReadOnly { claim_type: shortened(claim_type) });
             }
             Destination::Token => {
-                let limit = self.budget.limits.issued_claims;
-                if said.issued.len() >= limit {
+                let limit = budget.limits.issued_claims;
+                if self.issued.len() >= limit {
                     return Err(Fault::TooManyIssuedClaims { limit });
                 }
-                said.issued.push(Issued { claim_type: claim_type.to_shared(), value: value.to_value() });
+                self.issued.push(Issued { claim_type: claim_type.to_shared(), value: value.to_value() });
             }
         }
-        self.claims.add(self.program, claim_type, value, read_only)
+        Ok(())
     }
 }
 
