@@ -138,26 +138,22 @@ fn content<'a>(event: &Event<'a>, hashes: &dyn Fn(&[u8]) -> bool, budget: &mut u
     }
     match typed_content(event, hashes, budget) {
         // Nor do the data, when the digest is one that everybody knows.
-        Content::Unbound if event.pcr <= 7 => known_digest(event.pcr, hashes),
+        content @ (Content::Unbound | Content::Data(_)) if event.pcr <= 7 => {
+            known_digest(event.pcr, hashes).unwrap_or(content)
+        }
         content => content,
     }
 }
 
-fn known_digest<'a>(pcr: u32, hashes: &dyn Fn(&[u8]) -> bool) -> Content<'a> {
-    if hashes(&[0; 4]) {
-        return Content::Separator(Separator::Zero);
-    }
-    if hashes(&[0xff; 4]) {
-        return Content::Separator(Separator::Ones);
-    }
-    if hashes(&[1, 0, 0, 0]) {
-        return Content::Separator(Separator::Error);
+fn known_digest<'a>(pcr: u32, hashes: &dyn Fn(&[u8]) -> bool) -> Option<Content<'a>> {
+    let separators = [Separator::Zero, Separator::Ones, Separator::Error];
+    if let Some(separator) = separators.into_iter().find(|separator| hashes(&separator.value())) {
+        return Some(Content::Separator(separator));
     }
     if ![4, 5, 7].contains(&pcr) {
-        return Content::Unbound;
+        return None;
     }
-    let mut texts = KNOWN_ACTIONS.iter().copied();
-    texts.find(|text| hashes(text.as_bytes())).map_or(Content::Unbound, Content::Action)
+    KNOWN_ACTIONS.iter().copied().find(|text| hashes(text.as_bytes())).map(Content::Action)
 }
 
 fn separator(data: &[u8]) -> Option<Separator> {
@@ -227,19 +223,20 @@ fn authority<'a>(data: &'a [u8], hashes: &dyn Fn(&[u8]) -> bool) -> Content<'a> 
 fn ipl<'a>(event: &Event<'a>, hashes: &dyn Fn(&[u8]) -> bool) -> Content<'a> {
     let data = event.data;
     let text = std::str::from_utf8(data).ok().map(|text| text.strip_suffix('\0').unwrap_or(text));
-    if let Some((claimed, text)) = text.and_then(grub_text) {
+    // By PCR, which is measured: another reading of the same bytes is none of the loader's.
+    if let Some((claimed, text)) = text.filter(|_| event.pcr == 8).and_then(grub_text) {
         // Older versions measured the final NUL, too.
         if hashes(text.as_bytes()) || hashes(&[text.as_bytes(), b"\0"].concat()) {
             return Content::Grub { claimed, text };
         }
     }
-    if let Some(name) = text_utf16(data) {
-        if name.starts_with('.') && hashes(&[name.as_bytes(), b"\0"].concat()) {
+    if let Some(name) = text_utf16(data).filter(|_| [8, 11, 12].contains(&event.pcr)) {
+        if event.pcr == 11 && name.starts_with('.') && hashes(&[name.as_bytes(), b"\0"].concat()) {
             return Content::UkiSection(name);
         }
         let units: Vec<u8> = name.encode_utf16().flat_map(u16::to_le_bytes).collect();
         // Older stubs measured the final NUL, too, and logged one byte more.
-        if hashes(&units) || hashes(&[&units[..], &[0, 0]].concat()) {
+        if event.pcr != 11 && (hashes(&units) || hashes(&[&units[..], &[0, 0]].concat())) {
             return Content::Text(name);
         }
     }

@@ -91,7 +91,8 @@ impl<'a> MeasuredLog<'a> {
     /// Verifies logs, replayed one after the other:
     /// 1. log and quote have a bank in common, SHA-256 or stronger unless SHA-1 is allowed,
     /// 2. in every common bank, every quoted PCR that the logs have events of replays to its quoted value
-    ///    (PCRs 16 and 23 aside, which software can reset),
+    ///    (PCRs 16 and 23 aside, which software can reset); those of PCRs 0 to 8 and 12 to 14 that they have
+    ///    no events of hold their initial value,
     /// 3. every quoted PCR from 0 to 7 has a separator: the firmware measured the boot into this bank.
     ///
     /// What the logs say of other PCRs is left out. Events that are extended after the firmware's log was
@@ -201,7 +202,7 @@ fn replay_bank(
             covered = covered.with(index);
         } else if replayed == value {
             covered = covered.with(index);
-        } else if index < 8 {
+        } else if MEASURED_BEFORE_THE_SYSTEM.contains(&index) {
             return Err(ReplayError::Pcr {
                 bank,
                 pcr: index,
@@ -307,6 +308,9 @@ pub(crate) fn is_separator(event: &Measured<'_>) -> bool {
     matches!(event.content, Content::Separator(Separator::Zero | Separator::Ones))
 }
 
+/// PCRs that only firmware and boot loaders extend, so that a log without events of them hides what they
+/// hold. PCRs 9 to 11 and 15 are extended by the running system, too (Linux TPM PCR registry).
+const MEASURED_BEFORE_THE_SYSTEM: &[u8] = &[0, 1, 2, 3, 4, 5, 6, 7, 8, 12, 13, 14];
 const PCRS: u32 = 32;
 const DRTM: std::ops::RangeInclusive<u32> = 17..=22;
 /// The longest captured log has 84 events of one PCR.

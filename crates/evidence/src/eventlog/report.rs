@@ -11,6 +11,7 @@ use super::json::events as events_json;
 use super::parse::{EventLog, LogFormat};
 use super::replay::Replay;
 use super::secure_boot::{SecureBoot, unverified_secure_boot_variable};
+use crate::tpm::PcrSet;
 
 /// A firmware log by itself: format, banks, the PCR values it stands for in each bank, and the claims that
 /// its events would make, by the digests of its strongest bank.
@@ -33,7 +34,7 @@ pub fn unverified_log_report(bytes: &[u8]) -> Result<Value, LogError> {
     let events = measured(&log, best_bank(&log));
     let variable = unverified_secure_boot_variable(&events);
     report.insert("secureBoot".to_owned(), json!(variable.as_str()));
-    match BootClaims::of(&events) {
+    match BootClaims::of(&events, PcrSet::from_mask(u32::MAX)) {
         Ok(claims) => report.insert("claims".to_owned(), Value::Object(claims.to_json())),
         Err(error) => report.insert("claimsError".to_owned(), json!(error.to_string())),
     };

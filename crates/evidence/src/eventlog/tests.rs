@@ -82,7 +82,7 @@ impl Log {
     fn claims(&self) -> Result<BootClaims<'_>, ClaimError> {
         let log = self.parse().unwrap();
         let events: Vec<_> = log.events().iter().map(|event| Measured::new(*event, SHA256)).collect();
-        BootClaims::of(&events)
+        BootClaims::of(&events, crate::tpm::PcrSet::from_mask(u32::MAX))
     }
 }
 
@@ -277,6 +277,10 @@ fn mismatches_name_what_explains_them() {
     let hidden = Log::new().event(4, 1, b"a").separators(&[4]).event(4, ty::NO_ACTION, b"b");
     assert_eq!(cause(&hidden), MismatchCause::Unknown);
     let none = Log::new().event(0, 1, b"a").separators(&[0]);
+    // What the loader measures can't be hidden by leaving all of it out, either.
+    let loader = quoted(&[(SHA256, 12, &[7; 32])]);
+    let error = verify(&none, &loader).unwrap_err();
+    assert!(matches!(error, ReplayError::Pcr { pcr: 12, cause: MismatchCause::NoEvents, .. }), "{error}");
     let error = verify(&none, &values).unwrap_err();
     assert!(matches!(error, ReplayError::Pcr { cause: MismatchCause::NoEvents, .. }), "{error}");
     assert!(error.to_string().ends_with("the log has no events of it"), "{error}");
@@ -469,6 +473,10 @@ fn windows_flags_count_when_all_agree() {
     let absent = windows(&[]);
     assert!(absent.not_safe_mode && absent.not_win_pe && !absent.boot_debugging_disabled);
     assert_eq!(Log::new().event(12, ty::IPL, b"x").claims().unwrap().windows, None);
+    // Nothing is absent where the quote does not say what is there.
+    let none = |mask| BootClaims::of(&[], crate::tpm::PcrSet::from_mask(mask)).unwrap().to_json();
+    assert_eq!((&none(0x3000)["notSafeMode"], &none(0x3000)["notWinPE"]), (&true.into(), &true.into()));
+    assert_eq!((&none(0x1000)["notSafeMode"], &none(0x1000)["notWinPE"]), (&false.into(), &false.into()));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 use super::attest::Attest;
 use super::error::{KeyError, ParseError, VerifyError};
 use super::key::AttestationKey;
-use super::pcr::{PcrSelection, PcrValues};
+use super::pcr::{PcrSelection, PcrSet, PcrValues};
 use super::public::PublicArea;
 use super::quote::{Expectations, QuotedPcrs, VerifiedQuote};
 use super::signature::Signature;
@@ -207,7 +207,8 @@ impl<'a> Evidence<'a> {
         verdict.extend(quote.verdict().checks());
         let log = self.event_log(quote.pcrs(), expectations, verdict)?;
         let events = log.as_ref().map(MeasuredLog::events).unwrap_or_default();
-        let claims = BootClaims::of(events)?;
+        let covered = log.as_ref().map_or(PcrSet::default(), MeasuredLog::covered);
+        let claims = BootClaims::of(events, covered)?;
         if log.is_some() {
             let secure_boot = &claims.secure_boot;
             let state = match secure_boot.missing {
