@@ -1,5 +1,7 @@
 //! One issuer of access tokens: what its tokens must say, and which roles they give.
 
+use std::time::Instant;
+
 use serde_json::Value;
 use time::OffsetDateTime;
 use token::{Algorithm, Expectations, TokenError, UnverifiedToken, VerifiedToken};
@@ -67,7 +69,7 @@ impl TrustedIssuer {
             ));
         }
         let keys = match (&config.jwks_file, discovery_url) {
-            (Some(file), None) => Keys::read(file)?,
+            (Some(file), None) => Keys::read(file, &issuers)?,
             (None, Some(url)) => Keys::discovered(&url, &issuers, config.ca_file.as_deref())?,
             (Some(_), Some(url)) => {
                 return Err(invalid("discovery_url", &url, "give it or `jwks_file`, and not both"));
@@ -106,7 +108,7 @@ impl TrustedIssuer {
         now: OffsetDateTime,
     ) -> Result<Caller, AuthError> {
         let key_id = token.jws().unverified_key_id();
-        let keys = self.keys.for_key_id(key_id).await?;
+        let keys = self.keys.for_key_id(key_id, Instant::now()).await?;
         let mut refused = None;
         for audience in &self.audiences {
             let expectations = Expectations {

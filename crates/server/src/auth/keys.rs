@@ -1,7 +1,7 @@
-//! An issuer's keys: of a file, or discovered (OpenID Connect Discovery 1.0) and kept fresh.
+//! An issuer's keys: of a file, or discovered (OpenID Connect Discovery 1.0), and kept fresh.
 
-use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use reqwest::{Client, StatusCode, Url};
@@ -12,7 +12,7 @@ use crate::config::ConfigError;
 use crate::data_dir::read_bounded;
 use crate::single_flight::SingleFlight;
 
-/// Discovered keys are fetched anew after this.
+/// Keys that are older are fetched anew, in the background.
 const REFRESH_AFTER: Duration = Duration::from_secs(3600);
 
 /// How long keys are believed while their issuer cannot be reached. Long enough for an outage, short enough
@@ -21,6 +21,10 @@ const BELIEVED_FOR: Duration = Duration::from_secs(24 * 3600);
 
 /// Nobody makes this service ask an issuer more often, whatever key ids they name.
 const ASK_EVERY: Duration = Duration::from_secs(10);
+
+/// The pause doubles with every failure up to this, so that an issuer in trouble is left in peace and one
+/// that is back is soon noticed.
+const LONGEST_PAUSE: Duration = Duration::from_secs(80);
 
 /// One request to an issuer may take this long.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -42,8 +46,8 @@ pub(crate) struct KeysUnavailable {
 /// Where an issuer's keys come from.
 #[derive(Debug)]
 pub(super) enum Keys {
-    Discovered(Box<Discovered>),
     Fixed(Arc<Jwks>),
+    Kept(Arc<Kept>),
 }
 
 impl Keys {
@@ -51,16 +55,15 @@ impl Keys {
         Self::Fixed(Arc::new(keys))
     }
 
-    /// Keys of a JSON Web Key Set file, for sites without network.
-    pub(super) fn read(file: &Path) -> Result<Self, ConfigError> {
-        let wrong = |fix: String| invalid("jwks_file", &file.display().to_string(), &fix);
-        let text = read_bounded(file, MAX_FILE_BYTES)
-            .map_err(|error| wrong(format!("it cannot be read: {error}")))?;
-        let keys = Jwks::parse(&text).map_err(|error| wrong(format!("give a JSON Web Key Set: {error}")))?;
-        if keys.keys().is_empty() {
-            return Err(wrong("it has no key that can be used; give RSA or P-256 signature keys".to_owned()));
-        }
-        Ok(Self::fixed(keys))
+    /// Keys of a JSON Web Key Set file, for sites without network. The file can be replaced at any time.
+    pub(super) fn read(file: &Path, issuers: &[String]) -> Result<Self, ConfigError> {
+        let keys = read_keys(file).map_err(|reason| {
+            invalid("jwks_file", &file.display().to_string(), &format!("give a JSON Web Key Set: {reason}"))
+        })?;
+        let kept = Kept::new(Source::File { path: file.to_owned() }, issuers);
+        kept.state.lock().unwrap_or_else(PoisonError::into_inner).keys =
+            Some((Arc::new(keys), Instant::now()));
+        Ok(Self::Kept(Arc::new(kept)))
     }
 
     /// Keys of the discovery document at `url`, which must be of one of `issuers`.
@@ -83,149 +86,226 @@ impl Keys {
             builder = builder.tls_certs_only(certificates);
         }
         let client = builder.build().map_err(|error| invalid("ca_file", url, &error.to_string()))?;
-        let source = Source { client, issuers: issuers.to_vec(), url: parsed };
-        Ok(Self::Discovered(Box::new(Discovered {
-            flights: SingleFlight::default(),
-            source: Arc::new(source),
-            state: Mutex::default(),
-        })))
+        let source = Source::Discovery { client, issuers: issuers.to_vec(), url: parsed };
+        Ok(Self::Kept(Arc::new(Kept::new(source, issuers))))
     }
 
     /// The keys to verify a token with that names `key_id`.
-    pub(super) async fn for_key_id(&self, key_id: Option<&str>) -> Result<Arc<Jwks>, KeysUnavailable> {
+    ///
+    /// # Errors
+    /// [`KeysUnavailable`].
+    pub(super) async fn for_key_id(
+        &self,
+        key_id: Option<&str>,
+        now: Instant,
+    ) -> Result<Arc<Jwks>, KeysUnavailable> {
         match self {
-            Self::Discovered(discovered) => discovered.for_key_id(key_id).await,
             Self::Fixed(keys) => Ok(Arc::clone(keys)),
+            Self::Kept(kept) => kept.for_key_id(key_id, now).await,
         }
     }
 }
 
 /// Keys that are fetched when they are first needed, when they are old, and when a token names one that is
-/// not among them: issuers rotate their keys.
+/// not among them: issuers rotate their keys. One request at a time is under way, whoever waits for it.
 #[derive(Debug)]
-pub(super) struct Discovered {
+pub(super) struct Kept {
     flights: SingleFlight<(), Result<Arc<Jwks>, String>>,
+    issuer: String,
     source: Arc<Source>,
-    state: Mutex<State>,
+    state: Arc<Mutex<State>>,
 }
 
 #[derive(Debug, Default)]
 struct State {
     asked_at: Option<Instant>,
     failure: Option<String>,
+    failures: u32,
     keys: Option<(Arc<Jwks>, Instant)>,
 }
 
 #[derive(Debug)]
-struct Source {
-    client: Client,
-    issuers: Vec<String>,
-    url: Url,
+enum Source {
+    Discovery { client: Client, issuers: Vec<String>, url: Url },
+    File { path: PathBuf },
 }
 
-impl Discovered {
-    async fn for_key_id(&self, key_id: Option<&str>) -> Result<Arc<Jwks>, KeysUnavailable> {
-        let now = Instant::now();
-        if let Some(answer) = self.without_asking(key_id, now) {
-            return answer;
-        }
-        let source = Arc::clone(&self.source);
-        let fetched = self.flights.run((), || async move { source.fetch().await.map(Arc::new) }).await;
-        let fetched = fetched.unwrap_or_else(|_| Err("the request was abandoned".to_owned()));
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.asked_at = Some(now);
-        match fetched {
-            Ok(keys) => {
-                state.failure = None;
-                state.keys = Some((Arc::clone(&keys), now));
-                Ok(keys)
-            }
-            Err(reason) => {
-                tracing::warn!(
-                    issuer = self.source.issuer(),
-                    reason,
-                    "the keys of an access token issuer were not fetched"
-                );
-                state.failure = Some(reason.clone());
-                match &state.keys {
-                    Some((keys, fetched_at)) if now.saturating_duration_since(*fetched_at) < BELIEVED_FOR => {
-                        Ok(Arc::clone(keys))
-                    }
-                    _ => Err(self.unavailable(reason)),
-                }
-            }
+/// What a request for keys leads to.
+enum Decision {
+    Believe(Arc<Jwks>),
+    /// These will do, and newer ones are due.
+    BelieveAndRefresh(Arc<Jwks>),
+    Fetch,
+    Refuse(String),
+}
+
+impl Kept {
+    fn new(source: Source, issuers: &[String]) -> Self {
+        Self {
+            flights: SingleFlight::default(),
+            issuer: issuers.first().cloned().unwrap_or_default(),
+            source: Arc::new(source),
+            state: Arc::default(),
         }
     }
 
-    /// The answer that needs no request: the keys are young and have the one that is named, or the issuer
-    /// was asked a moment ago.
-    fn without_asking(
-        &self,
+    async fn for_key_id(
+        self: &Arc<Self>,
         key_id: Option<&str>,
         now: Instant,
-    ) -> Option<Result<Arc<Jwks>, KeysUnavailable>> {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let asked_lately =
-            state.asked_at.is_some_and(|asked_at| now.saturating_duration_since(asked_at) < ASK_EVERY);
-        match &state.keys {
-            Some((keys, fetched_at)) => {
-                let age = now.saturating_duration_since(*fetched_at);
-                let known = key_id.is_none_or(|id| keys.keys().iter().any(|key| key.key_id() == Some(id)));
-                let enough = (age < REFRESH_AFTER && known) || (asked_lately && age < BELIEVED_FOR);
-                enough.then(|| Ok(Arc::clone(keys)))
+    ) -> Result<Arc<Jwks>, KeysUnavailable> {
+        let decision = self.state().decide(self.source.refresh_after(), key_id, now);
+        match decision {
+            Decision::Believe(keys) => return Ok(keys),
+            Decision::BelieveAndRefresh(keys) => {
+                let kept = Arc::clone(self);
+                tokio::spawn(async move { kept.fetch(now).await });
+                return Ok(keys);
             }
-            None => {
-                let reason = state.failure.clone().filter(|_| asked_lately)?;
-                Some(Err(self.unavailable(reason)))
-            }
+            Decision::Refuse(reason) => return Err(self.unavailable(reason)),
+            Decision::Fetch => {}
         }
+        let reason = match self.fetch(now).await {
+            Ok(keys) => return Ok(keys),
+            Err(reason) => reason,
+        };
+        match &self.state().keys {
+            Some((keys, fetched_at)) if age(now, *fetched_at) < BELIEVED_FOR => Ok(Arc::clone(keys)),
+            _ => Err(self.unavailable(reason)),
+        }
+    }
+
+    async fn fetch(&self, now: Instant) -> Result<Arc<Jwks>, String> {
+        let (issuer, source, state) =
+            (self.issuer.clone(), Arc::clone(&self.source), Arc::clone(&self.state));
+        let flight = || async move {
+            let fetched = source.fetch().await.map(Arc::new);
+            let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+            state.asked_at = Some(now);
+            match &fetched {
+                Ok(keys) => {
+                    state.failure = None;
+                    state.failures = 0;
+                    state.keys = Some((Arc::clone(keys), now));
+                }
+                Err(reason) => {
+                    tracing::warn!(issuer, reason, "the keys of an access token issuer were not fetched");
+                    state.failure = Some(reason.clone());
+                    state.failures = state.failures.saturating_add(1);
+                }
+            }
+            fetched
+        };
+        let flown = self.flights.run((), flight).await;
+        flown.unwrap_or_else(|_| Err("the request was abandoned".to_owned()))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn unavailable(&self, reason: String) -> KeysUnavailable {
-        KeysUnavailable { issuer: self.source.issuer().to_owned(), reason }
+        KeysUnavailable { issuer: self.issuer.clone(), reason }
+    }
+}
+
+impl State {
+    fn decide(&mut self, refresh_after: Duration, key_id: Option<&str>, now: Instant) -> Decision {
+        let may_ask = self.asked_at.is_none_or(|asked_at| age(now, asked_at) >= self.pause());
+        let believable = self.keys.as_ref().filter(|(_, fetched_at)| age(now, *fetched_at) < BELIEVED_FOR);
+        let Some((keys, fetched_at)) = believable else {
+            return match &self.failure {
+                Some(reason) if !may_ask => Decision::Refuse(reason.clone()),
+                _ => Decision::Fetch,
+            };
+        };
+        let known = key_id.is_none_or(|id| keys.keys().iter().any(|key| key.key_id() == Some(id)));
+        let keys = Arc::clone(keys);
+        if !may_ask {
+            return Decision::Believe(keys);
+        }
+        if !known {
+            return Decision::Fetch;
+        }
+        if age(now, *fetched_at) < refresh_after {
+            return Decision::Believe(keys);
+        }
+        // From here on others see that somebody asks.
+        self.asked_at = Some(now);
+        Decision::BelieveAndRefresh(keys)
+    }
+
+    fn pause(&self) -> Duration {
+        let doublings = self.failures.saturating_sub(1).min(16);
+        ASK_EVERY.saturating_mul(1 << doublings).min(LONGEST_PAUSE)
     }
 }
 
 impl Source {
-    fn issuer(&self) -> &str {
-        self.issuers.first().map_or("", String::as_str)
+    fn refresh_after(&self) -> Duration {
+        match self {
+            Self::Discovery { .. } => REFRESH_AFTER,
+            // A look at a file costs nothing.
+            Self::File { .. } => ASK_EVERY,
+        }
     }
 
     async fn fetch(&self) -> Result<Jwks, String> {
-        let document = self.get(&self.url, MAX_DOCUMENT_BYTES).await?;
-        let document = token::json::parse_object(&document)
-            .map_err(|error| format!("its discovery document is not acceptable: {error}"))?;
-        let text = |name: &str| document.get(name).and_then(serde_json::Value::as_str);
-        if !text("issuer").is_some_and(|issuer| self.issuers.iter().any(|known| known == issuer)) {
-            return Err("its discovery document is of another issuer".to_owned());
-        }
-        let keys_url = text("jwks_uri").and_then(|uri| Url::parse(uri).ok()).filter(is_safe);
-        let keys_url = keys_url.ok_or("its discovery document names no https `jwks_uri`")?;
-        let keys = Jwks::parse(&self.get(&keys_url, token::jwk::MAX_JWKS_BYTES).await?)
-            .map_err(|error| format!("its keys are not acceptable: {error}"))?;
-        if keys.keys().is_empty() {
-            return Err("it publishes no key that can be used".to_owned());
-        }
-        Ok(keys)
-    }
-
-    async fn get(&self, url: &Url, max_bytes: usize) -> Result<Vec<u8>, String> {
-        let unreachable =
-            |error: reqwest::Error| format!("`{url}` cannot be reached: {}", error.without_url());
-        let request = self.client.get(url.clone()).header("accept", "application/json");
-        let mut response = request.send().await.map_err(unreachable)?;
-        if response.status() != StatusCode::OK {
-            return Err(format!("`{url}` answered with status {}", response.status().as_u16()));
-        }
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
-            if body.len().saturating_add(chunk.len()) > max_bytes {
-                return Err(format!("`{url}` answered with more than {max_bytes} bytes"));
+        match self {
+            Self::Discovery { client, issuers, url } => discover(client, issuers, url).await,
+            Self::File { path } => {
+                let path = path.clone();
+                let read = tokio::task::spawn_blocking(move || read_keys(&path)).await;
+                read.unwrap_or_else(|error| Err(error.to_string()))
             }
-            body.extend_from_slice(&chunk);
         }
-        Ok(body)
     }
+}
+
+async fn discover(client: &Client, issuers: &[String], url: &Url) -> Result<Jwks, String> {
+    let document = get(client, url, MAX_DOCUMENT_BYTES).await?;
+    let document = token::json::parse_object(&document)
+        .map_err(|error| format!("its discovery document is not acceptable: {error}"))?;
+    let text = |name: &str| document.get(name).and_then(serde_json::Value::as_str);
+    if !text("issuer").is_some_and(|issuer| issuers.iter().any(|known| known == issuer)) {
+        return Err("its discovery document is of another issuer".to_owned());
+    }
+    let keys_url = text("jwks_uri").and_then(|uri| Url::parse(uri).ok()).filter(is_safe);
+    let keys_url = keys_url.ok_or("its discovery document names no https `jwks_uri`")?;
+    parse_keys(&get(client, &keys_url, token::jwk::MAX_JWKS_BYTES).await?)
+}
+
+async fn get(client: &Client, url: &Url, max_bytes: usize) -> Result<Vec<u8>, String> {
+    let unreachable = |error: reqwest::Error| format!("`{url}` cannot be reached: {}", error.without_url());
+    let request = client.get(url.clone()).header("accept", "application/json");
+    let mut response = request.send().await.map_err(unreachable)?;
+    if response.status() != StatusCode::OK {
+        return Err(format!("`{url}` answered with status {}", response.status().as_u16()));
+    }
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
+        if body.len().saturating_add(chunk.len()) > max_bytes {
+            return Err(format!("`{url}` answered with more than {max_bytes} bytes"));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+fn read_keys(path: &Path) -> Result<Jwks, String> {
+    parse_keys(&read_bounded(path, MAX_FILE_BYTES).map_err(|error| format!("it cannot be read: {error}"))?)
+}
+
+fn parse_keys(text: &[u8]) -> Result<Jwks, String> {
+    let keys = Jwks::parse(text).map_err(|error| format!("its keys are not acceptable: {error}"))?;
+    match keys.keys() {
+        [] => Err("it has no RSA or P-256 signature key that can be used".to_owned()),
+        _ => Ok(keys),
+    }
+}
+
+fn age(now: Instant, then: Instant) -> Duration {
+    now.saturating_duration_since(then)
 }
 
 /// Keys come over TLS, or from this machine.
@@ -236,3 +316,6 @@ fn is_safe(url: &Url) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests;
