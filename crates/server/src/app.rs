@@ -11,6 +11,7 @@ use evidence::sgx::Quote;
 use evidence::verdict::Rejection;
 use time::OffsetDateTime;
 
+use crate::audit::AuditLog;
 use crate::config::{LimitsConfig, seconds};
 use crate::endorsements::EndorsementService;
 use crate::http::admission::Admission;
@@ -22,6 +23,7 @@ use crate::provider::Provider;
 pub(crate) struct App {
     pub(crate) admission: Admission,
     pub(crate) anchors: Arc<TrustAnchors>,
+    pub(crate) audit: AuditLog,
     pub(crate) danger_appraise_at: Option<OffsetDateTime>,
     pub(crate) endorsements: EndorsementService,
     pub(crate) limits: LimitsConfig,

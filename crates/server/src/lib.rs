@@ -3,7 +3,7 @@
 //! - what an operator sets, and the one schema of it: [`config`]; what the service says: [`logging`].
 //! - what a running service is, and how it is started: [`Server`].
 //! - endorsements, fetched, kept and refreshed: [`endorsements`].
-//! - who calls, and what they may do: [`auth`].
+//! - who calls, and what they may do: [`auth`]; what they did: [`audit`].
 //! - which policies are in force, and how they change: `management`.
 //! - files and rows that outlive the process: `data_dir`, `identity`, [`store`].
 //! - the wire: `http`, whose `router` is the list of routes and whose `attest` is one attestation.
@@ -11,6 +11,7 @@
 //! The service appraises nothing itself: it hands bytes, endorsements and the time to the stage crates.
 
 mod app;
+pub mod audit;
 pub mod auth;
 pub mod config;
 mod data_dir;

@@ -16,6 +16,7 @@ use tokio::task::{JoinError, JoinHandle};
 use tokio_rustls::TlsAcceptor;
 
 use crate::app::App;
+use crate::audit::{AuditDirError, AuditLog};
 use crate::auth::local::{LocalIssuer, LocalIssuerError};
 use crate::config::{Config, ConfigError, TrustAnchorsConfig, seconds};
 use crate::data_dir::{DataDir, DataDirError, read_bounded};
@@ -42,6 +43,9 @@ const MAX_ANCHOR_BYTES: u64 = 64 * 1024;
 /// Why a service did not start. The operator must act.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
+    /// The audit log cannot be used.
+    #[error(transparent)]
+    Audit(#[from] AuditDirError),
     /// The configuration cannot be used.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -247,6 +251,7 @@ fn prepare(config: &Config, local_addr: SocketAddr) -> Result<Prepared, StartErr
     let app = App {
         admission: Admission::new(config.limits.concurrency, config.limits.queue, longest_wait),
         anchors,
+        audit: AuditLog::open(&config.data_dir, config.audit.attestation)?,
         danger_appraise_at: config.danger_appraise_at,
         endorsements,
         limits: config.limits.clone(),

@@ -2,6 +2,7 @@
 
 mod admin;
 mod attest;
+mod audit;
 mod config;
 mod endorsements;
 mod evidence;
@@ -34,6 +35,8 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Admin(admin::Admin),
     #[command(subcommand)]
+    Audit(audit::Audit),
+    #[command(subcommand)]
     Config(config::Config),
     Version(version::Version),
 }
@@ -49,6 +52,7 @@ impl Command {
             Self::Policy(command) => command.run(),
             Self::Signers(command) => command.run(),
             Self::Admin(command) => command.run(),
+            Self::Audit(command) => command.run(),
             Self::Config(command) => command.run(),
             Self::Version(command) => command.run(),
         }

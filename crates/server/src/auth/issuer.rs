@@ -14,6 +14,12 @@ use crate::config::{AccessTokenIssuer, ConfigError, IssuerPreset};
 /// How far the issuer's clock and ours may differ.
 const LEEWAY_SECS: u32 = 60;
 
+/// The audience that the published clients ask Entra for, unless the operator names others.
+const ENTRA_AUDIENCE: &str = "https://attest.azure.net";
+
+/// Longest name of a caller in histories and the audit log.
+const MAX_SUBJECT_CHARS: usize = 256;
+
 /// Claims that name the caller, the steadiest first: object id, subject, application.
 const SUBJECT_CLAIMS: [&str; 4] = ["oid", "sub", "appid", "azp"];
 
@@ -21,6 +27,8 @@ const SUBJECT_CLAIMS: [&str; 4] = ["oid", "sub", "appid", "azp"];
 #[derive(Debug)]
 pub(super) struct TrustedIssuer {
     audiences: Vec<String>,
+    /// Where callers get their tokens; the local issuer has no such place.
+    authorization_uri: Option<String>,
     /// The forms of `iss`; Microsoft Entra ID has one for each version of its tokens.
     issuers: Vec<String>,
     keys: Keys,
@@ -39,10 +47,14 @@ impl TrustedIssuer {
     pub(super) fn configured(config: &AccessTokenIssuer) -> Result<Self, ConfigError> {
         let mut roles = grants(Role::Reader, "readers", &config.readers)?;
         roles.extend(grants(Role::Contributor, "contributors", &config.contributors)?);
+        let mut audiences = config.audience.clone();
         let (issuers, discovery_url) = match (&config.preset, &config.issuer, &config.tenant) {
             (Some(IssuerPreset::Entra), None, Some(tenant)) => {
                 if roles.is_empty() {
                     roles = entra_roles();
+                }
+                if audiences.is_empty() {
+                    audiences.push(ENTRA_AUDIENCE.to_owned());
                 }
                 (
                     vec![
@@ -61,7 +73,7 @@ impl TrustedIssuer {
                 return Err(invalid("preset", found, fix));
             }
         };
-        if config.audience.is_empty() {
+        if audiences.is_empty() {
             return Err(invalid(
                 "audience",
                 "empty",
@@ -82,7 +94,11 @@ impl TrustedIssuer {
                 ));
             }
         };
-        Ok(Self { audiences: config.audience.clone(), issuers, keys, roles })
+        let authorization_uri = match &config.tenant {
+            Some(tenant) => Some(format!("https://login.microsoftonline.com/{tenant}")),
+            None => issuers.first().cloned(),
+        };
+        Ok(Self { audiences, authorization_uri, issuers, keys, roles })
     }
 
     /// The issuer of the data directory, for one provider.
@@ -90,9 +106,20 @@ impl TrustedIssuer {
         let grant = |role: Role| Grant { claim: "roles".to_owned(), role, value: role.as_str().to_owned() };
         Self {
             audiences: vec![local::audience(provider)],
+            authorization_uri: None,
             issuers: vec![local::ISSUER.to_owned()],
             keys: Keys::fixed(local.keys()),
             roles: vec![grant(Role::Reader), grant(Role::Contributor)],
+        }
+    }
+
+    /// The parameters of a challenge that says how to get a token.
+    pub(super) fn challenge(&self) -> String {
+        let quoted = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"");
+        let resource = quoted(self.audiences.first().map_or("", String::as_str));
+        match &self.authorization_uri {
+            Some(uri) => format!("authorization_uri=\"{}\", resource=\"{resource}\"", quoted(uri)),
+            None => format!("resource=\"{resource}\""),
         }
     }
 
@@ -135,7 +162,8 @@ impl TrustedIssuer {
                 roles.push(grant.role);
             }
         }
-        Caller { issuer: issuer.to_owned(), subject: subject.to_owned(), roles }
+        let subject = subject.chars().take(MAX_SUBJECT_CHARS).collect();
+        Caller { issuer: issuer.to_owned(), subject, roles }
     }
 }
 

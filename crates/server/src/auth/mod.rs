@@ -1,8 +1,8 @@
 //! Who calls, and what they may do: OAuth 2.0 bearer access tokens (RFC 6750, RFC 9068) of issuers that the
 //! operator names, and roles mapped from their claims.
 //!
-//! - an issuer's keys, from a file or discovered: [`keys`].
-//! - one issuer and the roles its claims give: [`issuer`].
+//! - an issuer's keys, from a file or discovered: `keys`.
+//! - one issuer and the roles its claims give: `issuer`.
 //! - the issuer that every data directory has of its own: [`local`].
 //!
 //! Everything is refused that is not let in here.
@@ -11,8 +11,8 @@ mod issuer;
 mod keys;
 pub mod local;
 
-use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
+use axum::http::{HeaderMap, HeaderValue};
 use serde_json::Value;
 use time::OffsetDateTime;
 use token::{TokenError, UnverifiedToken};
@@ -97,9 +97,18 @@ pub(crate) enum AuthError {
     UnknownIssuer,
 }
 
+/// A caller who is not let in, and what to tell them about it in `WWW-Authenticate`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    pub(crate) challenge: HeaderValue,
+    pub(crate) error: AuthError,
+}
+
 /// Whom a provider believes about its callers.
 #[derive(Debug)]
 pub(crate) struct Authorizer {
+    /// Where callers get a token, and for which resource, in the form of Azure's services.
+    challenge: String,
     issuers: Vec<TrustedIssuer>,
 }
 
@@ -115,18 +124,23 @@ impl Authorizer {
     ) -> Result<Self, ConfigError> {
         let mut issuers = configured.iter().map(TrustedIssuer::configured).collect::<Result<Vec<_>, _>>()?;
         issuers.push(TrustedIssuer::local(local, provider));
-        Ok(Self { issuers })
+        let challenge = issuers.first().map(TrustedIssuer::challenge).unwrap_or_default();
+        Ok(Self { challenge, issuers })
     }
 
     /// Lets in who brings a valid token of a trusted issuer, whatever their role.
     ///
     /// # Errors
-    /// [`AuthError`].
+    /// [`Refusal`].
     pub(crate) async fn authenticate(
         &self,
         headers: &HeaderMap,
         now: OffsetDateTime,
-    ) -> Result<Caller, AuthError> {
+    ) -> Result<Caller, Refusal> {
+        self.identify(headers, now).await.map_err(|error| self.refuse(error))
+    }
+
+    async fn identify(&self, headers: &HeaderMap, now: OffsetDateTime) -> Result<Caller, AuthError> {
         let token = UnverifiedToken::parse(bearer(headers).ok_or(AuthError::Missing)?)?;
         let unverified_issuer = token.unverified_claims().get("iss").and_then(Value::as_str);
         let unverified_issuer = unverified_issuer.ok_or(AuthError::UnknownIssuer)?.to_owned();
@@ -144,19 +158,30 @@ impl Authorizer {
     /// Lets in who also has a role that permits the operation.
     ///
     /// # Errors
-    /// [`AuthError`].
+    /// [`Refusal`].
     pub(crate) async fn authorize(
         &self,
         headers: &HeaderMap,
         permission: Permission,
         now: OffsetDateTime,
-    ) -> Result<Caller, AuthError> {
+    ) -> Result<Caller, Refusal> {
         let caller = self.authenticate(headers, now).await?;
         if caller.roles.iter().any(|role| role.permits(permission)) {
             return Ok(caller);
         }
         let needed = if permission == Permission::Read { "Reader" } else { "Contributor" };
-        Err(AuthError::MissingRole { needed })
+        Err(self.refuse(AuthError::MissingRole { needed }))
+    }
+
+    /// The challenge of RFC 6750 §3, which names no error where there was no token.
+    fn refuse(&self, error: AuthError) -> Refusal {
+        let told = match &error {
+            AuthError::Missing | AuthError::Unavailable(_) => "",
+            AuthError::MissingRole { .. } => ", error=\"insufficient_scope\"",
+            AuthError::Refused(_) | AuthError::UnknownIssuer => ", error=\"invalid_token\"",
+        };
+        let challenge = HeaderValue::try_from(format!("Bearer {}{told}", self.challenge));
+        Refusal { challenge: challenge.unwrap_or(HeaderValue::from_static("Bearer")), error }
     }
 }
 

@@ -68,8 +68,12 @@ fn claims(changes: Value) -> Value {
 }
 
 fn authorizer(forger: &Forger, configured: AccessTokenIssuer) -> Authorizer {
+    authorizer_of(forger, &[configured])
+}
+
+fn authorizer_of(forger: &Forger, configured: &[AccessTokenIssuer]) -> Authorizer {
     let dir = DataDir::open(&forger.directory.join("data")).unwrap();
-    Authorizer::new(&[configured], &LocalIssuer::open(&dir).unwrap(), "default").unwrap()
+    Authorizer::new(configured, &LocalIssuer::open(&dir).unwrap(), "default").unwrap()
 }
 
 fn configured(forger: &Forger) -> AccessTokenIssuer {
@@ -105,8 +109,8 @@ async fn roles_come_from_the_configured_claims() {
         for (permission, permitted) in [(Permission::Read, reads), (Permission::Write, writes)] {
             let outcome = authorizer.authorize(&headers, permission, at(0)).await;
             assert_eq!(outcome.is_ok(), permitted, "{changes} {permission:?}");
-            if let Err(error) = outcome {
-                assert!(matches!(error, AuthError::MissingRole { .. }), "{error}");
+            if let Err(refusal) = outcome {
+                assert!(matches!(refusal.error, AuthError::MissingRole { .. }), "{refusal:?}");
             }
         }
     }
@@ -118,7 +122,7 @@ async fn tokens_are_for_this_provider_of_this_issuer_and_of_now() {
     let authorizer = authorizer(&forger, configured(&forger));
     let verdict = |headers: HeaderMap, seconds| {
         let authorizer = &authorizer;
-        async move { authorizer.authenticate(&headers, at(seconds)).await }
+        async move { authorizer.authenticate(&headers, at(seconds)).await.map_err(|refusal| refusal.error) }
     };
     assert!(verdict(forger.bearer(&claims(json!({}))), 0).await.is_ok());
     assert!(verdict(forger.bearer(&claims(json!({ "aud": ["x", "api://attest"] }))), 0).await.is_ok());
@@ -164,7 +168,12 @@ async fn the_local_issuer_is_one_like_any_other() {
     assert!(authorizer.authorize(&contributor, Permission::Write, at(0)).await.is_ok());
     let elsewhere = bearer(&LocalToken { provider: "team1", ..wanted.clone() });
     let refused = authorizer.authenticate(&elsewhere, at(0)).await.unwrap_err();
-    assert!(matches!(refused, AuthError::Refused(TokenError::Audience { .. })), "{refused}");
+    assert!(matches!(refused.error, AuthError::Refused(TokenError::Audience { .. })), "{refused:?}");
+    assert_eq!(
+        refused.challenge,
+        "Bearer authorization_uri=\"https://login.example\", resource=\"https://attest.example\", \
+         error=\"invalid_token\""
+    );
 
     for lifetime_minutes in [0, local::MAX_LIFETIME_MINUTES + 1] {
         let wanted = LocalToken { lifetime_minutes, ..wanted.clone() };
@@ -177,6 +186,76 @@ async fn the_local_issuer_is_one_like_any_other() {
     assert!(matches!(token(&data_dir, &wanted, at(0)), Err(local::LocalIssuerError::InvalidKey)));
     std::fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
     assert!(matches!(token(&data_dir, &wanted, at(0)), Err(local::LocalIssuerError::DataDir(_))));
+}
+
+#[tokio::test]
+async fn a_challenge_says_how_to_get_a_token() {
+    let forger = Forger::new("auth_challenge");
+    let challenge = async |authorizer: &Authorizer, headers: &HeaderMap| {
+        let refusal = authorizer.authorize(headers, Permission::Write, at(0)).await.unwrap_err();
+        refusal.challenge.to_str().unwrap().to_owned()
+    };
+    let known = "Bearer authorization_uri=\"https://login.example\", resource=\"https://attest.example\"";
+    let one = authorizer(&forger, configured(&forger));
+    let (none, wrong) = (HeaderMap::new(), headers("Bearer x.y.z"));
+    assert_eq!(challenge(&one, &none).await, known);
+    assert_eq!(challenge(&one, &wrong).await, format!("{known}, error=\"invalid_token\""));
+    let reader = forger.bearer(&claims(json!({ "roles": ["Attestation Reader"] })));
+    assert_eq!(challenge(&one, &reader).await, format!("{known}, error=\"insufficient_scope\""));
+
+    let entra = AccessTokenIssuer {
+        audience: Vec::new(),
+        issuer: None,
+        preset: Some(crate::config::IssuerPreset::Entra),
+        tenant: Some("t1".to_owned()),
+        ..configured(&forger)
+    };
+    let entra = authorizer_of(&forger, &[entra]);
+    assert_eq!(
+        challenge(&entra, &none).await,
+        "Bearer authorization_uri=\"https://login.microsoftonline.com/t1\", \
+         resource=\"https://attest.azure.net\""
+    );
+    let local = authorizer_of(&forger, &[]);
+    assert_eq!(challenge(&local, &none).await, "Bearer resource=\"urn:vouchsafe:provider:default\"");
+    let odd = AccessTokenIssuer { audience: vec!["a\"b\\c\n".to_owned()], ..configured(&forger) };
+    let odd = authorizer_of(&forger, &[odd]);
+    assert_eq!(challenge(&odd, &none).await, "Bearer", "what no header can hold");
+}
+
+/// Microsoft Entra ID: tokens of both versions, signed by the same keys, for the published clients' audience.
+#[tokio::test]
+async fn entra_needs_a_tenant_and_nothing_else() {
+    let forger = Forger::new("auth_entra");
+    let entra = AccessTokenIssuer {
+        jwks_file: Some(forger.file()),
+        preset: Some(crate::config::IssuerPreset::Entra),
+        tenant: Some("t1".to_owned()),
+        ..AccessTokenIssuer::default()
+    };
+    let authorizer = authorizer_of(&forger, &[entra]);
+    let token = |issuer: &str, role: &str| {
+        let changes =
+            json!({ "iss": issuer, "aud": "https://attest.azure.net", "oid": "o", "roles": [role] });
+        forger.bearer(&claims(changes))
+    };
+    let (v1, v2) = ("https://sts.windows.net/t1/", "https://login.microsoftonline.com/t1/v2.0");
+    for issuer in [v1, v2] {
+        let caller =
+            authorizer.authorize(&token(issuer, "Attestation Contributor"), Permission::Write, at(0));
+        assert_eq!(caller.await.unwrap().to_string(), format!("o of {issuer}"));
+        let reader = token(issuer, "Attestation Reader");
+        assert!(authorizer.authorize(&reader, Permission::Read, at(0)).await.is_ok());
+        assert!(authorizer.authorize(&reader, Permission::Write, at(0)).await.is_err());
+    }
+    for issuer in [
+        "https://sts.windows.net/t2/",
+        "https://login.microsoftonline.com/common/v2.0",
+        "https://sts.windows.net/t1",
+    ] {
+        let refused = authorizer.authenticate(&token(issuer, "Attestation Contributor"), at(0)).await;
+        assert_eq!(refused.unwrap_err().error, AuthError::UnknownIssuer);
+    }
 }
 
 #[test]

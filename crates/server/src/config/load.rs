@@ -29,7 +29,8 @@ pub(super) enum Kind {
 }
 
 /// Every key that is not in a list of tables. A test compares it with the documented example.
-pub(super) const KEYS: [(&str, Kind); 35] = [
+pub(super) const KEYS: [(&str, Kind); 36] = [
+    ("audit.attestation", Kind::Text),
     ("danger_appraise_at", Kind::Text),
     ("data_dir", Kind::Path),
     ("endorsements.fetch_timeout_secs", Kind::Integer),

@@ -16,8 +16,9 @@ mod validate;
 pub use error::ConfigError;
 pub use load::Sources;
 pub use schema::{
-    AccessTokenIssuer, BaselineConfig, Config, EndorsementsConfig, IssuerPreset, LimitsConfig, LogConfig,
-    LogFormat, ProviderConfig, TlsConfig, TokenAlgorithm, TrustAnchorsConfig, TrustModel,
+    AccessTokenIssuer, AuditConfig, AuditMode, BaselineConfig, Config, EndorsementsConfig, IssuerPreset,
+    LimitsConfig, LogConfig, LogFormat, ProviderConfig, TlsConfig, TokenAlgorithm, TrustAnchorsConfig,
+    TrustModel,
 };
 pub(crate) use schema::{DEFAULT_PROVIDER, seconds};
 

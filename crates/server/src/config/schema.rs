@@ -18,6 +18,8 @@ use super::ConfigError;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
+    /// The audit log.
+    pub audit: AuditConfig,
     /// Appraise evidence and endorsements as of this time instead of the clock's. Token times stay real.
     #[serde(deserialize_with = "optional_time")]
     pub danger_appraise_at: Option<OffsetDateTime>,
@@ -155,6 +157,27 @@ pub enum TokenAlgorithm {
     Rs256,
 }
 
+/// The audit log. Management of policies is always recorded, and not answered if it cannot be.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AuditConfig {
+    /// Whether verdicts of attestations are recorded.
+    pub attestation: AuditMode,
+}
+
+/// How a record is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AuditMode {
+    /// If the disk keeps up; records that are dropped are counted.
+    #[default]
+    BestEffort,
+    /// Not at all.
+    Off,
+    /// Before the answer, which is 503 if the record cannot be made.
+    Required,
+}
+
 /// Where endorsements come from: offline files first, then the database, then the PCS.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -245,6 +268,7 @@ pub struct TrustAnchorsConfig {
 impl Default for Config {
     fn default() -> Self {
         Self {
+            audit: AuditConfig::default(),
             danger_appraise_at: None,
             data_dir: PathBuf::from("vouchsafe-data"),
             endorsements: EndorsementsConfig::default(),

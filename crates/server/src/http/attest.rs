@@ -14,6 +14,7 @@ use policy::Policy;
 use time::OffsetDateTime;
 use token::PolicySigner;
 
+use super::audited::Record;
 use super::body;
 use super::error::Failure;
 use super::metadata::json;
@@ -30,12 +31,14 @@ pub(super) async fn attest(
     State(app): State<Arc<App>>,
     Tenant(provider): Tenant,
     Path(attestation_type): Path<String>,
+    record: Record,
     request: Request<Body>,
 ) -> Result<Response, Failure> {
     let attestation_type: AttestationType = attestation_type.parse()?;
     let version = ApiVersion::from_query(request.uri().query())?;
     if version.requires_access_token_to_attest() {
-        provider.authorizer.authenticate(request.headers(), OffsetDateTime::now_utc()).await?;
+        let caller = provider.authorizer.authenticate(request.headers(), OffsetDateTime::now_utc()).await?;
+        record.actor(&caller.to_string());
     }
     let body = body::read(request, &app.long_bodies, app.limits.body_bytes, app.body_timeout()).await?;
     let _place = app.admission.enter().await?;
@@ -43,14 +46,14 @@ pub(super) async fn attest(
     let token = if body.len() > INLINE_BODY_BYTES {
         let (answering, provider) = (Arc::clone(&app), Arc::clone(&provider));
         let parse = move || Attestation::parse(attestation_type, &body, version);
-        pooled(&app, async move { parse()?.answer(&answering, &provider, now).await }).await?
+        pooled(&app, async move { parse()?.answer(&answering, &provider, &record, now).await }).await?
     } else {
         let attestation = Attestation::parse(attestation_type, &body, version)?;
         if attestation.draft_policy.is_some() {
             let (answering, provider) = (Arc::clone(&app), Arc::clone(&provider));
-            pooled(&app, async move { attestation.answer(&answering, &provider, now).await }).await?
+            pooled(&app, async move { attestation.answer(&answering, &provider, &record, now).await }).await?
         } else {
-            attestation.answer(&app, &provider, now).await?
+            attestation.answer(&app, &provider, &record, now).await?
         }
     };
     Ok(json(api::response::token_body(version, token.as_str())))
@@ -61,12 +64,13 @@ pub(super) async fn attest_2018(
     app: State<Arc<App>>,
     tenant: Tenant,
     attestation_type: Path<String>,
+    record: Record,
     request: Request<Body>,
 ) -> Result<Response, Failure> {
     if ApiVersion::from_query(request.uri().query())? != ApiVersion::V2018_09_01Preview {
         return Err(Failure::only_in_2018());
     }
-    attest(app, tenant, attestation_type, request).await
+    attest(app, tenant, attestation_type, record, request).await
 }
 
 /// Does work that a stranger can make long, where it does not hold up the work of others.
@@ -120,7 +124,13 @@ impl Attestation {
     }
 
     /// The stages, one after the other. Each hands over what the next one takes.
-    async fn answer(self, app: &App, provider: &Provider, now: OffsetDateTime) -> Result<Token, Failure> {
+    async fn answer(
+        self,
+        app: &App,
+        provider: &Provider,
+        record: &Record,
+        now: OffsetDateTime,
+    ) -> Result<Token, Failure> {
         // Evidence and endorsements may be appraised as of another time; a token is of now.
         let as_of = app.danger_appraise_at.unwrap_or(now);
         let draft = self.draft_policy.as_deref().map(Policy::analyze).transpose()?;
@@ -132,6 +142,7 @@ impl Attestation {
                 stored.signer.as_ref().map(PolicySigner::to_jwk),
             ),
         };
+        record.appraisal(&crypto::sha256(self.evidence.bytes()), policy.hash());
         let settings = Settings::of(policy)?;
         let quote = self.evidence.parse()?;
         let pck = app.pck(&quote)?;
@@ -162,6 +173,12 @@ impl Attestation {
 }
 
 impl Evidence {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::OpenEnclave(bytes) | Self::SgxQuote(bytes) => bytes,
+        }
+    }
+
     fn attestation_type(&self) -> AttestationType {
         match self {
             Self::OpenEnclave(_) => AttestationType::OpenEnclave,

@@ -23,7 +23,8 @@ use token::{JwsError, PolicyJwsError};
 
 use super::admission::Overloaded;
 use super::body::BodyError;
-use crate::auth::AuthError;
+use crate::audit::AuditUnavailable;
+use crate::auth::{AuthError, Refusal};
 use crate::endorsements::EndorsementsUnavailable;
 use crate::management::ManagementFailure;
 
@@ -47,6 +48,8 @@ const LONGEST_RETRY_SECS: u64 = 120;
 /// An answer that is not a success.
 #[derive(Debug)]
 pub(super) struct Failure {
+    /// For a caller who was not let in: how to get a token.
+    challenge: Option<HeaderValue>,
     code: ErrorCode,
     /// For the client's program.
     details: Vec<ErrorDetail>,
@@ -71,6 +74,7 @@ pub(super) struct LoggedFailure {
 impl Failure {
     fn new(status: StatusCode, code: ErrorCode, message: impl Into<String>) -> Self {
         Self {
+            challenge: None,
             code,
             details: Vec::new(),
             detail: None,
@@ -202,7 +206,8 @@ impl IntoResponse for Failure {
         }
         match self.status {
             StatusCode::UNAUTHORIZED => {
-                headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+                let challenge = self.challenge.unwrap_or(HeaderValue::from_static("Bearer"));
+                headers.insert(WWW_AUTHENTICATE, challenge);
             }
             // What is left of the body is not read, so the connection is of no further use.
             StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT => {
@@ -237,16 +242,26 @@ impl From<RequestError> for Failure {
     }
 }
 
+impl From<AuditUnavailable> for Failure {
+    fn from(unavailable: AuditUnavailable) -> Self {
+        let message = "what is asked cannot be recorded, so it is not done; tell the service's operator";
+        let status = StatusCode::SERVICE_UNAVAILABLE;
+        let failure = Self::try_later(status, ErrorCode::ServiceUnavailable, message, 10);
+        Self { detail: Some(unavailable.to_string()), ..failure }
+    }
+}
+
 /// A caller without the role is answered as one without a token, as Azure Attestation does.
-impl From<AuthError> for Failure {
-    fn from(error: AuthError) -> Self {
+impl From<Refusal> for Failure {
+    fn from(Refusal { challenge, error }: Refusal) -> Self {
         if let AuthError::Unavailable(unavailable) = &error {
             let message = "the caller's access token cannot be verified at the moment; try again later";
             let failure =
                 Self::try_later(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::ServiceUnavailable, message, 10);
             return Self { detail: Some(unavailable.to_string()), ..failure };
         }
-        Self::new(StatusCode::UNAUTHORIZED, ErrorCode::Unauthorized, error.to_string())
+        let failure = Self::new(StatusCode::UNAUTHORIZED, ErrorCode::Unauthorized, error.to_string());
+        Self { challenge: Some(challenge), detail: Some(error.to_string()), ..failure }
     }
 }
 

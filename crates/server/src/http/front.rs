@@ -46,7 +46,7 @@ impl Front {
         let method = request.method().clone();
         let path: String = request.uri().path().chars().take(MAX_LOGGED_PATH_CHARS).collect();
         let client_id = client_request_id(request.headers());
-        let mut response = self.routed(request.map(Body::new)).await;
+        let mut response = self.routed(request.map(Body::new), id.clone()).await;
         let failure = response.extensions_mut().remove::<LoggedFailure>().unwrap_or_default();
         let headers = response.headers_mut();
         headers.insert("x-ms-maa-service-version", SERVICE_VERSION);
@@ -70,12 +70,13 @@ impl Front {
         response
     }
 
-    async fn routed(&self, mut request: Request<Body>) -> Response<Body> {
+    async fn routed(&self, mut request: Request<Body>, id: RequestId) -> Response<Body> {
         let Some((provider, uri)) = self.canonical(request.uri(), request.headers()) else {
             return Failure::not_found().into_response();
         };
         *request.uri_mut() = uri;
         request.extensions_mut().insert(provider);
+        request.extensions_mut().insert(id);
         let answer = AssertUnwindSafe(self.router.clone().oneshot(request));
         match tokio::time::timeout(self.timeout, CatchUnwind(Box::pin(answer.0))).await {
             Ok(Ok(Ok(response))) if is_plain_text(&response) => Failure::malformed_path().into_response(),

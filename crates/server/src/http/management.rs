@@ -19,11 +19,13 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use token::PolicySigner;
 
+use super::audited::{PolicyInForce, Record};
 use super::body;
 use super::error::Failure;
 use super::metadata::json as answer_json;
 use super::tenancy::Tenant;
 use crate::app::App;
+use crate::audit::AuditUnavailable;
 use crate::auth::Permission;
 use crate::management::{HistoryPage, ManagementFailure, Outcome, SignerOutcome, answer, baselines};
 use crate::provider::Provider;
@@ -43,7 +45,7 @@ pub(super) async fn get_policy(
     request: Request<Body>,
 ) -> Result<Response, Failure> {
     let now = OffsetDateTime::now_utc();
-    authorize(&provider, request.headers(), Permission::Read, now).await?;
+    authorize(&provider, asked(&request), Permission::Read, now).await?;
     let version = modern(&request)?;
     let active = provider.management.active(attestation_type.parse()?)?;
     token(&provider, policy_claims(&active.jws), version, now)
@@ -57,7 +59,7 @@ pub(super) async fn set_policy(
     request: Request<Body>,
 ) -> Result<Response, Failure> {
     let now = OffsetDateTime::now_utc();
-    let caller = authorize(&provider, request.headers(), Permission::Write, now).await?;
+    let caller = authorize(&provider, asked(&request), Permission::Write, now).await?;
     let version = modern(&request)?;
     let attestation_type: AttestationType = attestation_type.parse()?;
     let body = text(&app, request).await?;
@@ -76,7 +78,7 @@ pub(super) async fn policy_verb(
     request: Request<Body>,
 ) -> Result<Response, Failure> {
     let now = OffsetDateTime::now_utc();
-    let caller = authorize(&provider, request.headers(), Permission::Write, now).await?;
+    let caller = authorize(&provider, asked(&request), Permission::Write, now).await?;
     let version = modern(&request)?;
     let (attestation_type, verb) = attestation_type.split_once(':').ok_or_else(Failure::not_found)?;
     let attestation_type: AttestationType = attestation_type.parse()?;
@@ -107,7 +109,7 @@ pub(super) async fn history(
     Query(parameters): Parameters,
     request: Request<Body>,
 ) -> Result<Response, Failure> {
-    authorize(&provider, request.headers(), Permission::Read, OffsetDateTime::now_utc()).await?;
+    authorize(&provider, asked(&request), Permission::Read, OffsetDateTime::now_utc()).await?;
     modern(&request)?;
     let attestation_type: AttestationType = attestation_type.parse()?;
     let before = number(&parameters, "before")?;
@@ -127,7 +129,7 @@ pub(super) async fn history_version(
     request: Request<Body>,
 ) -> Result<Response, Failure> {
     let now = OffsetDateTime::now_utc();
-    authorize(&provider, request.headers(), Permission::Read, now).await?;
+    authorize(&provider, asked(&request), Permission::Read, now).await?;
     let version = modern(&request)?;
     let attestation_type: AttestationType = attestation_type.parse()?;
     let former = former.parse().map_err(|_| Failure::not_found())?;
@@ -142,7 +144,7 @@ pub(super) async fn get_certificates(
     request: Request<Body>,
 ) -> Result<Response, Failure> {
     let now = OffsetDateTime::now_utc();
-    authorize(&provider, request.headers(), Permission::Read, now).await?;
+    authorize(&provider, asked(&request), Permission::Read, now).await?;
     let version = modern(&request)?;
     token(&provider, certificates_claims(signer_keys(&provider), version), version, now)
 }
@@ -171,7 +173,7 @@ pub(super) async fn tcb_baselines(
     Path(attestation_type): Path<String>,
     request: Request<Body>,
 ) -> Result<Response, Failure> {
-    authorize(&provider, request.headers(), Permission::Read, OffsetDateTime::now_utc()).await?;
+    authorize(&provider, asked(&request), Permission::Read, OffsetDateTime::now_utc()).await?;
     modern(&request)?;
     let attestation_type: AttestationType = attestation_type.parse()?;
     let active = provider.management.active(attestation_type)?;
@@ -179,15 +181,25 @@ pub(super) async fn tcb_baselines(
     Ok(answer_json(serde_json::to_string(&list).unwrap_or_default()))
 }
 
-/// Lets in who may do that here, and says who it is.
+/// What of a request says who asks, and where that is recorded.
+pub(super) fn asked(request: &Request<Body>) -> (&HeaderMap, Option<&Record>) {
+    (request.headers(), request.extensions().get::<Record>())
+}
+
+/// Lets in who may do that here, and says who it is. Of a change it is recorded first that it begins.
 pub(super) async fn authorize(
     provider: &Provider,
-    headers: &HeaderMap,
+    (headers, record): (&HeaderMap, Option<&Record>),
     permission: Permission,
     now: OffsetDateTime,
 ) -> Result<String, Failure> {
-    let caller = provider.authorizer.authorize(headers, permission, now).await?;
-    Ok(caller.to_string())
+    let record = record.ok_or(AuditUnavailable)?;
+    let caller = provider.authorizer.authorize(headers, permission, now).await?.to_string();
+    record.actor(&caller);
+    if permission == Permission::Write {
+        record.begin().await?;
+    }
+    Ok(caller)
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -204,7 +216,7 @@ pub(super) async fn change_signers(
     version: impl Fn(&Request<Body>) -> Result<ApiVersion, Failure>,
 ) -> Result<Response, Failure> {
     let now = OffsetDateTime::now_utc();
-    let caller = authorize(provider, request.headers(), Permission::Write, now).await?;
+    let caller = authorize(provider, asked(&request), Permission::Write, now).await?;
     let version = version(&request)?;
     let body = body::read(request, &app.long_bodies, app.limits.body_bytes, app.body_timeout()).await?;
     let jws = certificate_jws(&body).map_err(ManagementFailure::from)?;
@@ -257,11 +269,14 @@ pub(super) fn changed(
     now: OffsetDateTime,
 ) -> Result<Response, Failure> {
     log_change(provider, &outcome);
+    let in_force = PolicyInForce(outcome.policy_hash.clone());
     let claims = match outcome.removed {
         true => policy_removed_claims(),
         false => policy_updated_claims(&outcome.token_hash, outcome.signer),
     };
-    token(provider, claims, version, now)
+    let mut response = token(provider, claims, version, now)?;
+    response.extensions_mut().insert(in_force);
+    Ok(response)
 }
 
 /// Says in the log what is in force now.

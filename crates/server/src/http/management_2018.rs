@@ -18,8 +18,8 @@ use token::{Algorithm, Expectations, UnverifiedToken};
 
 use super::error::Failure;
 use super::management::{
-    Parameters, SignerVerb, authorize, change, change_signers, changed, in_pool, log_change, parameter,
-    signer_keys, text, token,
+    Parameters, SignerVerb, asked, authorize, change, change_signers, changed, in_pool, log_change,
+    parameter, signer_keys, text, token,
 };
 use super::tenancy::Tenant;
 use crate::app::App;
@@ -43,7 +43,7 @@ pub(super) async fn prepare_policy(
     request: Request<Body>,
 ) -> Result<Response, Failure> {
     let now = OffsetDateTime::now_utc();
-    authorize(&provider, request.headers(), Permission::Write, now).await?;
+    authorize(&provider, asked(&request), Permission::Write, now).await?;
     let attestation_type = operation(&request, &parameters)?;
     let body = text(&app, request).await?;
     let (jws, sha256) = in_pool(&app, &provider, move |provider| {
@@ -67,7 +67,7 @@ pub(super) async fn set_policy(
     request: Request<Body>,
 ) -> Result<Response, Failure> {
     let now = OffsetDateTime::now_utc();
-    let caller = authorize(&provider, request.headers(), Permission::Write, now).await?;
+    let caller = authorize(&provider, asked(&request), Permission::Write, now).await?;
     let attestation_type = operation(&request, &parameters)?;
     let body = text(&app, request).await?;
     let jws = prepared(&provider, attestation_type, &body, now)?;
@@ -86,7 +86,7 @@ pub(super) async fn get_policy(
     request: Request<Body>,
 ) -> Result<Response, Failure> {
     let now = OffsetDateTime::now_utc();
-    authorize(&provider, request.headers(), Permission::Read, now).await?;
+    authorize(&provider, asked(&request), Permission::Read, now).await?;
     let active = provider.management.active(operation(&request, &parameters)?)?;
     token(&provider, policy_claims(&active.jws), VERSION, now)
 }
@@ -99,7 +99,7 @@ pub(super) async fn reset_policy(
     request: Request<Body>,
 ) -> Result<Response, Failure> {
     let now = OffsetDateTime::now_utc();
-    let caller = authorize(&provider, request.headers(), Permission::Write, now).await?;
+    let caller = authorize(&provider, asked(&request), Permission::Write, now).await?;
     let attestation_type = operation(&request, &parameters)?;
     let body = text(&app, request).await?;
     let outcome = change(&app, &provider, move |provider| {
@@ -115,7 +115,7 @@ pub(super) async fn get_certificates(
     request: Request<Body>,
 ) -> Result<Response, Failure> {
     let now = OffsetDateTime::now_utc();
-    authorize(&provider, request.headers(), Permission::Read, now).await?;
+    authorize(&provider, asked(&request), Permission::Read, now).await?;
     only_2018(&request)?;
     token(&provider, certificates_claims(signer_keys(&provider), VERSION), VERSION, now)
 }

@@ -8,6 +8,7 @@
 
 pub(crate) mod admission;
 mod attest;
+mod audited;
 mod body;
 mod error;
 pub(crate) mod front;

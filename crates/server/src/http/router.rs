@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::http::Method;
+use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use tower_http::cors::{AllowHeaders, Any, CorsLayer};
 
-use super::{attest, error, health, management, management_2018, metadata};
+use super::{attest, audited, error, health, management, management_2018, metadata};
 use crate::app::App;
 
 pub(crate) fn router(app: Arc<App>) -> Router {
@@ -26,15 +27,20 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .layer(any_origin);
     Router::new()
         .merge(public)
-        .route("/attest/{attestation_type}", post(attest::attest))
-        .route("/attest/tee/{attestation_type}", post(attest::attest_2018))
-        .merge(management_routes())
+        .merge(attest_routes().route_layer(from_fn_with_state(Arc::clone(&app), audited::attestation)))
+        .merge(management_routes().route_layer(from_fn_with_state(Arc::clone(&app), audited::management)))
         .route("/healthz/live", get(health::live))
         .route("/healthz/ready", get(health::ready))
         .route("/servicehealth", get(health::service_health))
         .method_not_allowed_fallback(error::method_not_allowed)
         .fallback(error::not_found)
         .with_state(app)
+}
+
+fn attest_routes() -> Router<Arc<App>> {
+    Router::new()
+        .route("/attest/{attestation_type}", post(attest::attest))
+        .route("/attest/tee/{attestation_type}", post(attest::attest_2018))
 }
 
 /// Each handler asks for the caller's role first.

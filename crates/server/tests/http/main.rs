@@ -13,6 +13,7 @@ mod support;
 
 mod attest;
 mod attest_2018;
+mod audit;
 mod authorization;
 mod certificates;
 mod certs;

@@ -1,0 +1,155 @@
+//! The audit log: one event for every management operation and every attestation verdict, append-only and
+//! tamper-evident.
+//!
+//! Events are lines of JSON in the directory `audit` of the data directory. Each holds its number and the
+//! SHA-256 of the line before it, so that a line that is changed, moved or taken out breaks the chain;
+//! `head.json` says how far the chain goes, so that lines cut off its end are missed, too. Whoever owns the
+//! directory can write a whole new chain: to notice that, note the head elsewhere and compare.
+//!
+//! One thread writes. Events that arrive together are committed together: one write, one `fdatasync`.
+
+pub mod verify;
+mod writer;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+
+use serde::Serialize;
+use tokio::sync::oneshot;
+
+pub(crate) use writer::AuditDirError;
+
+use crate::config::AuditMode;
+use writer::Writer;
+
+/// Directory of the log in the data directory.
+pub const DIRECTORY: &str = "audit";
+
+/// Events that may wait for the disk. At a KiB each this bounds memory at some 8 MiB.
+const QUEUE: usize = 8192;
+
+/// What happened. It names evidence and policies by their digests and holds none of them, and no token.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(crate) struct Event {
+    /// Who called: subject and issuer of the access token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) actor: Option<String>,
+    /// Events that were dropped before this one, because the disk was too slow.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) dropped: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) error_code: Option<&'static str>,
+    /// SHA-256 of the evidence as sent, in hexadecimal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) evidence_sha256: Option<String>,
+    /// Id of the check that failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) failed_check: Option<&'static str>,
+    /// Method and path, such as `PUT /policies/sgxenclave`, or what the log did itself.
+    pub(crate) operation: String,
+    /// `begun` before a change is made, then `succeeded`, `refused` or `failed`.
+    pub(crate) outcome: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) policy_hash: Option<String>,
+    /// Opaque id of the provider.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) provider: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) request_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) status: Option<u16>,
+}
+
+/// The log cannot be written. The operator must act.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the audit log cannot be written")]
+pub(crate) struct AuditUnavailable;
+
+struct Entry {
+    event: Event,
+    committed: Option<oneshot::Sender<Result<(), AuditUnavailable>>>,
+}
+
+/// The way to the log of one data directory.
+#[derive(Debug)]
+pub(crate) struct AuditLog {
+    attestation: AuditMode,
+    dropped: Arc<AtomicU64>,
+    entries: Option<SyncSender<Entry>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl std::fmt::Debug for Entry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Entry").field(&self.event.operation).finish()
+    }
+}
+
+impl AuditLog {
+    /// Opens the log in `data_dir`, heals a line that a crash left torn, and goes on with the chain.
+    ///
+    /// # Errors
+    /// [`AuditDirError`].
+    pub(crate) fn open(data_dir: &Path, attestation: AuditMode) -> Result<Self, AuditDirError> {
+        let directory = data_dir.join(DIRECTORY);
+        let mut writer = Writer::open(&directory)?;
+        let (entries, queue) = sync_channel(QUEUE);
+        let dropped = Arc::new(AtomicU64::new(0));
+        let counter = Arc::clone(&dropped);
+        let thread = std::thread::Builder::new()
+            .name("audit".to_owned())
+            .spawn(move || writer.run(&queue, &counter))
+            .map_err(|source| AuditDirError::Io { path: directory, source })?;
+        Ok(Self { attestation, dropped, entries: Some(entries), thread: Some(thread) })
+    }
+
+    /// Records an event, and returns when it is on the disk.
+    ///
+    /// # Errors
+    /// [`AuditUnavailable`]; what the event speaks of must then not be done, or not be answered.
+    pub(crate) async fn record(&self, event: Event) -> Result<(), AuditUnavailable> {
+        let (committed, wait) = oneshot::channel();
+        let entries = self.entries.as_ref().ok_or(AuditUnavailable)?;
+        entries.try_send(Entry { event, committed: Some(committed) }).map_err(|_| AuditUnavailable)?;
+        wait.await.unwrap_or(Err(AuditUnavailable))
+    }
+
+    /// Records an event if the disk keeps up; what is dropped is counted in the next event that is not.
+    pub(crate) fn note(&self, event: Event) {
+        let Some(entries) = &self.entries else { return };
+        if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) =
+            entries.try_send(Entry { event, committed: None })
+        {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Records the verdict of an attestation, as the configuration asks.
+    ///
+    /// # Errors
+    /// [`AuditUnavailable`] if the configuration requires the record and it cannot be made.
+    pub(crate) async fn attestation(&self, event: Event) -> Result<(), AuditUnavailable> {
+        match self.attestation {
+            AuditMode::BestEffort => self.note(event),
+            AuditMode::Off => {}
+            AuditMode::Required => return self.record(event).await,
+        }
+        Ok(())
+    }
+}
+
+impl Drop for AuditLog {
+    /// Everything recorded goes to the disk before the process ends.
+    fn drop(&mut self) {
+        self.entries = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
