@@ -241,9 +241,9 @@ async fn entra_needs_a_tenant_and_nothing_else() {
     };
     let (v1, v2) = ("https://sts.windows.net/t1/", "https://login.microsoftonline.com/t1/v2.0");
     for issuer in [v1, v2] {
-        let caller =
-            authorizer.authorize(&token(issuer, "Attestation Contributor"), Permission::Write, at(0));
-        assert_eq!(caller.await.unwrap().to_string(), format!("o of {issuer}"));
+        let contributor = token(issuer, "Attestation Contributor");
+        let caller = authorizer.authorize(&contributor, Permission::Write, at(0)).await.unwrap();
+        assert_eq!(caller.to_string(), format!("o of {issuer}"));
         let reader = token(issuer, "Attestation Reader");
         assert!(authorizer.authorize(&reader, Permission::Read, at(0)).await.is_ok());
         assert!(authorizer.authorize(&reader, Permission::Write, at(0)).await.is_err());
