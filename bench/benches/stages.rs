@@ -89,7 +89,8 @@ fn stages(minted: &Minted, now: OffsetDateTime) -> Vec<(&'static str, f64)> {
     let baseline = Baseline::default();
     let issuer = issuer();
     let request = || RequestData { runtime_type: DataType::Json, ..RequestData::default() };
-    let appraised = || appraise(&bound, request(), &baseline, &policy, None, &settings, now).expect("a result");
+    let appraised =
+        || appraise(&bound, request(), &baseline, &policy, None, &settings, now).expect("a result");
     let body = body(minted).to_string();
 
     let key = SigningKey::generate(SigningAlgorithm::Es256).expect("a key");
@@ -127,7 +128,8 @@ fn stages(minted: &Minted, now: OffsetDateTime) -> Vec<(&'static str, f64)> {
             let verified = quote.verify(&pck, &endorsements, now).expect("a genuine quote");
             let bound = verified.bind(Some(data.bytes()), None).expect("its data");
             let request = RequestData { runtime_type: DataType::Json, ..RequestData::default() };
-            let result = appraise(&bound, request, &baseline, &policy, None, &settings, now).expect("a result");
+            let result =
+                appraise(&bound, request, &baseline, &policy, None, &settings, now).expect("a result");
             issuer.issue(result, now).expect("a token")
         }),
         Subject::new("peer: dcap-qvl", || {
