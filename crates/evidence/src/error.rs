@@ -116,7 +116,7 @@ pub enum VerifyError {
         name: &'static str,
     },
     /// An endorsement, or a certificate that signed it, is not valid at the time of appraisal.
-    #[error("the {item} is not valid at {at}, only from {} to {}", validity.not_before, validity.not_after)]
+    #[error("the {item} is not valid at {}, only {validity}", CheckValue::Time(*at))]
     EndorsementsValidity {
         /// Which endorsement or certificate.
         item: &'static str,
@@ -176,7 +176,7 @@ pub enum VerifyError {
         serial: Vec<u8>,
     },
     /// A certificate of the PCK chain is not valid at the time of appraisal.
-    #[error("the {role} is not valid at {at}, only from {} to {}", validity.not_before, validity.not_after)]
+    #[error("the {role} is not valid at {}, only {validity}", CheckValue::Time(*at))]
     PckValidity {
         /// Which certificate.
         role: CertificateRole,

@@ -16,6 +16,7 @@ use x509_cert::name::Name;
 use x509_cert::serial_number::SerialNumber;
 
 use crate::pem::{self, PemError};
+use crate::verdict::CheckValue;
 
 /// The place of a certificate in a chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -138,6 +139,13 @@ impl Validity {
     #[must_use]
     pub fn contains(&self, now: OffsetDateTime) -> bool {
         self.not_before <= now && now <= self.not_after
+    }
+}
+
+/// `from 2026-01-01T00:00:00Z to 2026-02-01T00:00:00Z`.
+impl std::fmt::Display for Validity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "from {} to {}", CheckValue::Time(self.not_before), CheckValue::Time(self.not_after))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use crate::Claims;
 use crate::algorithm::Algorithm;
@@ -54,7 +55,7 @@ pub enum TokenError {
     #[error("the header demands extensions by `crit`, and none is understood")]
     Critical,
     /// The token is past its end.
-    #[error("the token expired at {expired_at}")]
+    #[error("the token expired at {}", rfc3339(*expired_at))]
     Expired {
         /// The claim `exp`.
         expired_at: OffsetDateTime,
@@ -71,7 +72,7 @@ pub enum TokenError {
     #[error("not a compact token: {0}")]
     Jws(#[from] JwsError),
     /// The token is not yet valid.
-    #[error("the token is not valid before {not_before}")]
+    #[error("the token is not valid before {}", rfc3339(*not_before))]
     NotYetValid {
         /// The claim `nbf`.
         not_before: OffsetDateTime,
@@ -257,6 +258,11 @@ impl<'a> UnverifiedToken<'a> {
 const TOKEN_TYPES: [&str; 4] = ["JWT", "application/jwt", "at+jwt", "application/at+jwt"];
 
 const SECONDS: &str = "an integer of seconds from 1970 up to the year 9999";
+
+/// A time as people and other programs read it; seconds where it has no such form.
+fn rfc3339(at: OffsetDateTime) -> String {
+    at.format(&Rfc3339).unwrap_or_else(|_| at.unix_timestamp().to_string())
+}
 
 /// The first characters of something the sender chose, for an error message.
 fn shortened(text: &str) -> String {

@@ -5,7 +5,7 @@ use time::OffsetDateTime;
 use super::{DocumentError, Tee};
 use crate::crl::CrlError;
 use crate::error::window;
-use crate::verdict::{Check, Explain, Rule, rules};
+use crate::verdict::{Check, CheckValue, Explain, Rule, rules};
 use crate::x509::{CertificateRole, ChainError, Validity};
 
 /// Why endorsements cannot be used. The vendor's service or the operator must act.
@@ -57,7 +57,7 @@ pub enum EndorsementError {
         qe_identity: Tee,
     },
     /// An endorsement, or a certificate that signed it, is not valid now.
-    #[error("the {item} is not valid at {at}, only from {} to {}", validity.not_before, validity.not_after)]
+    #[error("the {item} is not valid at {}, only {validity}", CheckValue::Time(*at))]
     Validity {
         /// Which endorsement or certificate.
         item: &'static str,
