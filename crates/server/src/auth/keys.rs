@@ -276,7 +276,8 @@ async fn discover(client: &Client, issuers: &[String], url: &Url) -> Result<Jwks
 }
 
 async fn get(client: &Client, url: &Url, max_bytes: usize) -> Result<Vec<u8>, String> {
-    let unreachable = |error: reqwest::Error| format!("`{url}` cannot be reached: {}", error.without_url());
+    let unreachable =
+        |error: reqwest::Error| format!("`{url}` cannot be reached: {}", causes(&error.without_url()));
     let request = client.get(url.clone()).header("accept", "application/json");
     let mut response = request.send().await.map_err(unreachable)?;
     if response.status() != StatusCode::OK {
@@ -290,6 +291,17 @@ async fn get(client: &Client, url: &Url, max_bytes: usize) -> Result<Vec<u8>, St
         body.extend_from_slice(&chunk);
     }
     Ok(body)
+}
+
+/// An error with what caused it: that of a client says no more than that a request failed.
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error;
+    while let Some(inner) = cause.source() {
+        text = format!("{text}: {inner}");
+        cause = inner;
+    }
+    text
 }
 
 fn read_keys(path: &Path) -> Result<Jwks, String> {
