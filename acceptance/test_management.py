@@ -4,188 +4,300 @@ One service holds two providers, of the AAD and the isolated trust model. The ac
 `vouchsafe admin token`. Every answer goes through the SDKs' own validation.
 """
 
-import datetime
+import asyncio
+import json
 import os
 import shutil
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
-from azure.core.credentials import AccessToken
 from azure.core.exceptions import ClientAuthenticationError, HttpResponseError
-from azure.security.attestation import AttestationAdministrationClient, AttestationType
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
+from azure.security.attestation import (
+    AttestationPolicyToken,
+    AttestationTokenValidationException,
+    AttestationType,
+)
+from cryptography.hazmat.primitives.asymmetric import ec
 
-from harness import Service, run
+import evidence
+from harness import Service, b64url, decode
+from managing import (
+    DEFAULT_SGX_HASH,
+    DENYING,
+    POLICY,
+    POLICY_HASH,
+    RENAMING,
+    TOKEN_HASH_WITH_SPACES,
+    Managed,
+    Signer,
+    baseline,
+    endorsed_configuration,
+    policy_hash,
+    token_hash,
+)
 
-POLICY = "version=1.0; authorizationrules{=> permit();}; issuancerules{};"
-TYPES = [AttestationType.SGX_ENCLAVE, AttestationType.OPEN_ENCLAVE, AttestationType.TPM]
+SGX = AttestationType.SGX_ENCLAVE
+TYPES = [SGX, AttestationType.OPEN_ENCLAVE, AttestationType.TPM]
 CONFIGURATION = """
-[endorsements]
-pcs_urls = []
 [[providers]]
 name = "isolated"
 path_prefix = "isolated"
 trust_model = "isolated"
 policy_signer_certificates = ["signer.pem"]
 """
-
-
-class Signer:
-    """A key with a self-signed certificate, in PEM."""
-
-    def __init__(self, name, is_ca=True):
-        key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-        subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
-        now = datetime.datetime.now(datetime.timezone.utc)
-        certificate = (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(subject)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - datetime.timedelta(days=1))
-            .not_valid_after(now + datetime.timedelta(days=30))
-            .add_extension(x509.BasicConstraints(ca=is_ca, path_length=None), critical=True)
-            .sign(key, hashes.SHA256())
-        )
-        pem = serialization.Encoding.PEM
-        pkcs8 = serialization.PrivateFormat.PKCS8
-        self.key = key.private_bytes(pem, pkcs8, serialization.NoEncryption()).decode()
-        self.certificate = certificate.public_bytes(pem).decode()
-        self.thumbprint = certificate.fingerprint(hashes.SHA1()).hex().upper()
-
-    def keywords(self):
-        return {"signing_key": self.key, "signing_certificate": self.certificate}
-
-
-class Credential:
-    def __init__(self, token):
-        self.token = token
-
-    def get_token(self, *_, **__):
-        return AccessToken(self.token, int(time.time()) + 3000)
-
-
-class Managed:
-    def __init__(self, service, signer):
-        self.service, self.signer = service, signer
-
-    def uri(self, provider):
-        return self.service.uri if provider == "default" else f"{self.service.uri}/{provider}"
-
-    def token(self, provider, role="contributor"):
-        args = ("--data-dir", self.service.data_dir, "--provider", provider, "--role", role)
-        done = run("admin", "token", *args)
-        assert done.returncode == 0, done.stderr
-        return done.stdout.strip()
-
-    def client(self, provider, role="contributor", token=None, **options):
-        credential = Credential(token or self.token(provider, role))
-        options["connection_verify"] = str(self.service.ca)
-        return AttestationAdministrationClient(self.uri(provider), credential, **options)
+JWT_CLAIMS = {"exp", "iat", "iss", "nbf"}
 
 
 @pytest.fixture(scope="module")
-def managed(tmp_path_factory):
+def signer():
+    return Signer("IsolatedSigner")
+
+
+@pytest.fixture(scope="module")
+def managed(tmp_path_factory, signer):
     directory = tmp_path_factory.mktemp("management")
-    signer = Signer("IsolatedSigner")
     (directory / "signer.pem").write_text(signer.certificate)
-    (directory / "vouchsafe.toml").write_text(CONFIGURATION)
+    (directory / "vouchsafe.toml").write_text(endorsed_configuration() + CONFIGURATION + baseline("providers"))
     with Service("--config", directory / "vouchsafe.toml", data_dir=directory / "data") as service:
-        yield Managed(service, signer)
+        yield Managed(service)
+
+
+def claims_of(token):
+    """The claims of an answer beside those that every answer has; it is good for an hour."""
+    header, claims = decode(token.to_jwt_string())
+    assert sorted(header) == ["alg", "jku", "kid", "typ"] and header["alg"] == "RS256"
+    assert claims["exp"] - claims["iat"] == 3600 and claims["nbf"] <= claims["iat"]
+    return {name: value for name, value in claims.items() if name not in JWT_CLAIMS}
+
+
+def refused(call, code, status=400):
+    with pytest.raises(HttpResponseError) as caught:
+        call()
+    assert (caught.value.status_code, caught.value.error.code) == (status, code), caught.value
+    return caught.value
 
 
 @pytest.mark.parametrize("kind", TYPES)
 def test_get_set_and_reset_without_a_signature(managed, kind):
-    client = managed.client("default")
+    client = managed.client()
     if kind != AttestationType.TPM:  # of a policy that was never set, the SDK cannot read an empty payload
         assert client.get_policy(kind)[0].startswith("version= 1.1;")
-    result, _ = client.set_policy(kind, POLICY)
+    result, token = client.set_policy(kind, POLICY)
     assert result.policy_resolution == "Updated" and result.policy_signer is None
-    assert client.get_policy(kind)[0] == POLICY
-    assert client.reset_policy(kind)[0].policy_resolution == "Removed"
+    assert claims_of(token) == {
+        "x-ms-policy-result": "Updated",
+        "x-ms-policy-token-hash": TOKEN_HASH_WITH_SPACES,
+    }
+    text, token = client.get_policy(kind)
+    assert text == POLICY
+    # The policy comes back as it was sent, to the byte.
+    assert claims_of(token) == {"x-ms-policy": AttestationPolicyToken(POLICY).to_jwt_string()}
+    reset, token = client.reset_policy(kind)
+    assert reset.policy_resolution == "Removed"
+    assert claims_of(token) == {"x-ms-policy-result": "Removed"}
 
 
 @pytest.mark.parametrize("provider", ["default", "isolated"])
-def test_get_set_and_reset_with_a_signature(managed, provider):
+def test_get_set_and_reset_with_a_signature(managed, signer, provider):
     client = managed.client(provider)
-    result, token = client.set_policy(AttestationType.SGX_ENCLAVE, POLICY, **managed.signer.keywords())
-    assert result.policy_resolution == "Updated"
-    assert token._body["x-ms-policy-signer"]["kty"] == "RSA"
-    assert client.get_policy(AttestationType.SGX_ENCLAVE)[0] == POLICY
-    reset, _ = client.reset_policy(AttestationType.SGX_ENCLAVE, **managed.signer.keywords())
-    assert reset.policy_resolution == "Removed"
+    sent = AttestationPolicyToken(POLICY, **signer.keywords()).to_jwt_string()
+    result, token = client.set_policy(SGX, POLICY, **signer.keywords())
+    assert result.policy_resolution == "Updated" and len(result.policy_signer.certificates) == 1
+    assert claims_of(token) == {
+        "x-ms-policy-result": "Updated",
+        "x-ms-policy-signer": {"alg": "RS256", "kty": "RSA", "use": "sig", "x5c": signer.x5c},
+        # The signature is the same each time, so the whole JWS is.
+        "x-ms-policy-token-hash": token_hash(sent),
+    }
+    text, token = client.get_policy(SGX)
+    assert text == POLICY and claims_of(token) == {"x-ms-policy": sent}
+    reset, token = client.reset_policy(SGX, **signer.keywords())
+    assert reset.policy_resolution == "Removed" and claims_of(token) == {"x-ms-policy-result": "Removed"}
+    assert client.get_policy(SGX)[0].startswith("version= 1.1;")
 
 
-def test_certificates_are_added_and_removed(managed):
-    client = managed.client("isolated", **managed.signer.keywords())
+def test_certificates_are_added_and_removed(managed, signer):
+    client = managed.client("isolated", **signer.keywords())
     assert len(client.get_policy_management_certificates()[0]) == 1
     for other in (Signer("Another"), Signer("NewCertificateName", is_ca=False)):
         for _ in range(2):
-            added, _ = client.add_policy_management_certificate(other.certificate)
+            added, token = client.add_policy_management_certificate(other.certificate)
             assert (added.certificate_resolution, added.certificate_thumbprint) == ("IsPresent", other.thumbprint)
-        assert len(client.get_policy_management_certificates()[0]) == 2
+            assert claims_of(token) == {
+                "x-ms-certificate-thumbprint": other.thumbprint,
+                "x-ms-policycertificates-result": "IsPresent",
+            }
+        certificates, token = client.get_policy_management_certificates()
+        assert len(certificates) == 2
+        keys = claims_of(token)["x-ms-policy-certificates"]["keys"]
+        assert [key["x5c"] for key in keys] == [signer.x5c, other.x5c]
+        assert all((key["alg"], key["kty"], key["use"]) == ("RS256", "RSA", "sig") for key in keys)
         for _ in range(2):
             removed, _ = client.remove_policy_management_certificate(other.certificate)
             assert (removed.certificate_resolution, removed.certificate_thumbprint) == ("IsAbsent", other.thumbprint)
-    assert managed.client("default").get_policy_management_certificates()[0] == []
+    assert managed.client().get_policy_management_certificates()[0] == []
 
 
-def test_refusals_arrive_as_the_sdk_names_them(managed):
-    def refused(call, code, status=400):
-        with pytest.raises(HttpResponseError) as caught:
-            call()
-        assert (caught.value.status_code, caught.value.error.code) == (status, code)
-        return caught.value
+def test_an_added_signer_signs_and_a_removed_one_does_not(managed, signer):
+    other = Signer("Second")
+    client = managed.client("isolated")
+    refused(lambda: client.set_policy(SGX, POLICY, **other.keywords()), "InvalidParameter")
+    client.add_policy_management_certificate(other.certificate, **signer.keywords())
+    assert client.set_policy(SGX, POLICY, **other.keywords())[0].policy_resolution == "Updated"
+    client.remove_policy_management_certificate(other.certificate, **signer.keywords())
+    refused(lambda: client.set_policy(SGX, POLICY, **other.keywords()), "InvalidParameter")
+    refused(lambda: client.reset_policy(SGX, **other.keywords()), "InvalidParameter")
+    # What it signed stays in force.
+    assert client.get_policy(SGX)[0] == POLICY
+    client.reset_policy(SGX, **signer.keywords())
 
-    sgx, signer = AttestationType.SGX_ENCLAVE, managed.signer
-    default, isolated = managed.client("default"), managed.client("isolated")
-    refused(lambda: isolated.set_policy(sgx, POLICY), "InvalidOperation")
-    refused(lambda: isolated.reset_policy(sgx), "InvalidOperation")
-    refused(lambda: isolated.set_policy(sgx, POLICY, **Signer("Stranger").keywords()), "InvalidParameter")
+
+@pytest.mark.parametrize("provider, signs", [("default", False), ("default", True), ("isolated", True)])
+def test_a_policy_decides_about_evidence(managed, signer, json_quote, json_report, provider, signs):
+    """Attestation follows a change at once, for its own attestation type only."""
+    client = managed.client(provider)
+    keywords = signer.keywords() if signs else {}
+
+    def verdict(item=json_quote):
+        answer = managed.attest(provider, item)
+        return decode(answer.token)[1] if answer.status == 200 else answer.error["code"]
+
+    before = verdict()
+    assert before["x-ms-policy-hash"] == DEFAULT_SGX_HASH and "x-ms-policy-signer" not in before
+    assert before["product-id"] == json_quote.claims["x-ms-sgx-product-id"] and "product" not in before
+
+    client.set_policy(SGX, RENAMING, **keywords)
+    renamed = verdict()
+    assert renamed["product"] == json_quote.claims["x-ms-sgx-product-id"] and "product-id" not in renamed
+    assert renamed["x-ms-policy-hash"] == policy_hash(RENAMING)
+    if signs:
+        key = renamed["x-ms-policy-signer"]
+        assert (key["kty"], key["x5c"]) == ("RSA", signer.x5c)
+    else:
+        assert "x-ms-policy-signer" not in renamed
+    assert verdict(json_report)["x-ms-policy-hash"] == DEFAULT_SGX_HASH
+
+    client.set_policy(SGX, DENYING, **keywords)
+    assert verdict() == "PolicyEvaluationError"
+    assert verdict(json_report)["x-ms-policy-hash"] == DEFAULT_SGX_HASH
+    # A change that is refused changes nothing.
+    refused(lambda: client.set_policy(SGX, "version=1.0;[", **keywords), "PolicyParsingError")
+    assert verdict() == "PolicyEvaluationError"
+
+    client.set_policy(SGX, POLICY, **keywords)
+    assert verdict()["x-ms-policy-hash"] == POLICY_HASH
+    client.reset_policy(SGX, **keywords)
+    after = verdict()
+    assert after["x-ms-policy-hash"] == DEFAULT_SGX_HASH and after["product-id"] == before["product-id"]
+
+
+def test_refusals_arrive_as_the_sdk_names_them(managed, signer):
+    default, isolated = managed.client(), managed.client("isolated")
+    refused(lambda: isolated.set_policy(SGX, POLICY), "InvalidOperation")
+    refused(lambda: isolated.reset_policy(SGX), "InvalidOperation")
+    refused(lambda: isolated.set_policy(SGX, POLICY, **Signer("Stranger").keywords()), "InvalidParameter")
+    # Of the same name, and another key.
+    refused(lambda: isolated.set_policy(SGX, POLICY, **Signer("IsolatedSigner").keywords()), "InvalidParameter")
     unfit = Signer("MyPolicySigner", is_ca=False)
-    error = refused(lambda: default.set_policy(sgx, POLICY, **unfit.keywords()), "InvalidParameter")
+    error = refused(lambda: default.set_policy(SGX, POLICY, **unfit.keywords()), "InvalidParameter")
     assert "Unable to find issuer certificate CN=MyPolicySigner" in str(error)
-    refused(lambda: default.set_policy(sgx, "version=1.0;["), "PolicyParsingError")
+    refused(lambda: default.set_policy(SGX, "version=1.0;["), "PolicyParsingError")
     last = lambda: isolated.remove_policy_management_certificate(signer.certificate, **signer.keywords())
     refused(last, "InvalidOperation")
-    add = lambda: default.add_policy_management_certificate(signer.certificate, **signer.keywords())
-    refused(add, "InvalidOperation")
-
-    reader = managed.client("default", role="reader")
-    reader.get_policy(sgx)
-    stranger = managed.client("isolated", token=managed.token("default"))
-    for call in (lambda: reader.set_policy(sgx, POLICY), lambda: stranger.get_policy(sgx)):
-        assert isinstance(refused(call, "Unauthorized", 401), ClientAuthenticationError)
+    stranger = Signer("Stranger")
+    add = lambda: isolated.add_policy_management_certificate(stranger.certificate, **stranger.keywords())
+    refused(add, "InvalidParameter")
+    for client in (default.add_policy_management_certificate, default.remove_policy_management_certificate):
+        refused(lambda: client(signer.certificate, **signer.keywords()), "InvalidOperation")
+    assert [len(chain) for chain in isolated.get_policy_management_certificates()[0]] == [1]
 
 
-def test_the_javascript_client(managed, tmp_path):
+def test_roles(managed, signer):
+    """A Reader reads. Without the role, as with no token that counts, a call is answered 401."""
+    for provider in ("default", "isolated"):
+        reader = managed.client(provider, role="reader")
+        reader.get_policy(SGX)
+        reader.get_policy_management_certificates()
+        keywords = signer.keywords()
+        writes = [
+            lambda: reader.set_policy(SGX, POLICY, **keywords),
+            lambda: reader.reset_policy(SGX, **keywords),
+            lambda: reader.add_policy_management_certificate(signer.certificate, **keywords),
+            lambda: reader.remove_policy_management_certificate(signer.certificate, **keywords),
+        ]
+        other = managed.client(provider, token=managed.token("isolated" if provider == "default" else "default"))
+        nobody = managed.client(provider, token="a.b.c")
+        for call in [*writes, *(lambda who=who: who.get_policy(SGX) for who in (other, nobody))]:
+            assert isinstance(refused(call, "Unauthorized", 401), ClientAuthenticationError)
+        assert reader.get_policy(SGX)[0].startswith("version= 1.1;")
+
+
+def test_a_policy_that_is_no_token_is_refused(managed):
+    """What portals wrap for their users: policy text. And tokens that are cut, changed or signed by nobody."""
+    token, good = managed.token(), AttestationPolicyToken(POLICY).to_jwt_string()
+    header, payload, _ = good.split(".")
+    signed = b64url(b'{"alg":"RS256"}')
+    for body in ("", POLICY, f"{header}.{payload}", f"{good}AA", f"{signed}.{payload}.AA", f"{header}.e30.", f"{header}.AA."):
+        for path in ("/policies/SgxEnclave", "/policies/SgxEnclave:reset"):
+            method = "POST" if path.endswith("reset") else "PUT"
+            headers = {"Content-Type": "text/plain"}
+            answer = managed.request("default", token, method, f"{path}?api-version=2020-10-01", body, headers)
+            assert answer.status == 400 and answer.error["code"], (path, body, answer.body)
+    assert managed.client().get_policy(SGX)[0].startswith("version= 1.1;")
+
+
+def test_the_validators_of_the_sdk_notice_what_is_wrong(managed):
+    """The checks above mean something only if the SDK's validators can fail."""
+    with pytest.raises(AttestationTokenValidationException):
+        managed.client(issuer="https://elsewhere.example").get_policy(SGX)
+
+
+def test_the_asyncio_client(managed, signer, monkeypatch):
+    monkeypatch.setenv("SSL_CERT_FILE", str(managed.service.ca))
+
+    async def go(provider, **keywords):
+        async with managed.async_client(provider) as client:
+            assert (await client.set_policy(SGX, POLICY, **keywords))[0].policy_resolution == "Updated"
+            assert (await client.get_policy(SGX))[0] == POLICY
+            assert (await client.reset_policy(SGX, **keywords))[0].policy_resolution == "Removed"
+            return len((await client.get_policy_management_certificates())[0])
+
+    assert asyncio.run(go("default")) == 0
+    assert asyncio.run(go("isolated", **signer.keywords())) == 1
+
+
+def test_the_javascript_client(managed, signer, tmp_path):
     node = shutil.which("node")
     here = Path(__file__).parent
     if node is None or not (here / "node_modules/@azure/attestation").is_dir():
         assert os.environ.get("CI") != "true", "node and its modules are missing"
         pytest.skip("node and its modules are missing")
-    another = Signer("Another")
+    another, curve = Signer("Another"), Signer("Elliptic", curve=ec.SECP256R1)
     files = {
-        "signer.key": managed.signer.key,
-        "signer.pem": managed.signer.certificate,
+        "signer.key": signer.key,
+        "signer.pem": signer.certificate,
         "another.pem": another.certificate,
+        "curve.key": curve.key,
+        "curve.pem": curve.certificate,
     }
     for name, text in files.items():
         (tmp_path / name).write_text(text)
+    item = evidence.named("sdk-test-quote") if evidence.present() else None
     env = os.environ | {
         "ANOTHER_THUMBPRINT": another.thumbprint,
-        "DEFAULT_TOKEN": managed.token("default"),
-        "DEFAULT_URI": managed.uri("default"),
+        "CURVE_THUMBPRINT": curve.thumbprint,
+        "DEFAULT_READER_TOKEN": managed.token(role="reader"),
+        "DEFAULT_TOKEN": managed.token(),
+        "DEFAULT_URI": managed.uri(),
         "FILES": str(tmp_path),
         "ISOLATED_TOKEN": managed.token("isolated"),
         "ISOLATED_URI": managed.uri("isolated"),
         "NODE_EXTRA_CA_CERTS": str(managed.service.ca),
+        "QUOTE": b64url(item.evidence) if item else "",
+        "KNOWN": json.dumps({"deny": DENYING, "policyHash": POLICY_HASH, "defaultHash": DEFAULT_SGX_HASH}),
     }
     done = subprocess.run([node, here / "management.mjs"], env=env, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
+    print(done.stdout)
     assert "all steps done" in done.stdout
