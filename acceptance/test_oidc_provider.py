@@ -1,8 +1,8 @@
 """Callers with access tokens of a certified OpenID provider (the npm package oidc-provider) manage policies.
 
 The service finds the provider's keys by discovery, over TLS, or has them in a file. One service holds a provider
-for each way of mapping claims to roles. The tests run in their order: the last ones rotate the keys and end the
-OpenID provider.
+for each way of mapping claims to roles. The tests run in their order: the last ones rotate the keys, end the
+OpenID provider and start it anew.
 """
 
 import base64
@@ -78,6 +78,17 @@ tenant = "{tenant}"
 discovery_url = "{base}/v2/.well-known/openid-configuration"
 ca_file = "idp-ca.pem"
 
+# An issuer on this machine needs no TLS.
+[[providers]]
+name = "plain"
+path_prefix = "plain"
+[[providers.access_token_issuers]]
+issuer = "{plain}"
+audience = "https://attest.example"
+discovery_url = "{plain}/.well-known/openid-configuration"
+readers = ["roles=Attestation Reader"]
+contributors = ["roles=Attestation Contributor"]
+
 [[providers]]
 name = "air-gapped"
 path_prefix = "air-gapped"
@@ -146,15 +157,20 @@ class IdentityProvider:
 
     def __init__(self, directory):
         tls_certificate(directory)
+        self.directory = directory
         self.log = directory / "idp.log"
+        self.start()
+        self.tls = ssl.create_default_context(cafile=str(directory / "idp-ca.pem"))
+
+    def start(self, port=0):
         program = Path(__file__).parent / "oidc-provider" / "provider.mjs"
-        command = ["node", program, directory / "idp.key", directory / "idp.pem", TENANT]
+        command = ["node", program, self.directory / "idp.key", self.directory / "idp.pem", TENANT, port]
         pipe = subprocess.PIPE
         self.process = subprocess.Popen(
             list(map(str, command)), stdin=pipe, stdout=pipe, stderr=self.log.open("w"), text=True
         )
-        self.base = self.line()["base"]
-        self.tls = ssl.create_default_context(cafile=str(directory / "idp-ca.pem"))
+        started = self.line()
+        self.base, self.plain = started["base"], started["plainBase"]
 
     def line(self):
         """The next line of our own; the package gives advice in between."""
@@ -178,7 +194,8 @@ class IdentityProvider:
     def token(self, client, scope=None, resource=AUDIENCE, issuer=""):
         """An access token, by the client credentials grant (RFC 6749 §4.4) for a resource (RFC 8707)."""
         form = {"grant_type": "client_credentials", "resource": resource, **({"scope": scope} if scope else {})}
-        request = urllib.request.Request(f"{self.base}{issuer}/token", urllib.parse.urlencode(form).encode())
+        base = self.plain if issuer == "plain" else self.base + issuer
+        request = urllib.request.Request(f"{base}/token", urllib.parse.urlencode(form).encode())
         basic = base64.b64encode(f"{client}:secret".encode()).decode()
         request.add_header("Authorization", f"Basic {basic}")
         return json.load(urllib.request.urlopen(request, context=self.tls, timeout=10))["access_token"]
@@ -199,7 +216,7 @@ def idp(directory):
 @pytest.fixture(scope="module")
 def service(directory, idp):
     (directory / "keys.json").write_bytes(idp.get("/jwks"))
-    (directory / "vouchsafe.toml").write_text(CONFIGURATION.format(base=idp.base, tenant=TENANT))
+    (directory / "vouchsafe.toml").write_text(CONFIGURATION.format(base=idp.base, plain=idp.plain, tenant=TENANT))
     with Service("--config", directory / "vouchsafe.toml", data_dir=directory / "data") as service:
         yield service
 
@@ -265,6 +282,30 @@ def test_entra_tokens_of_both_versions(service, idp, issuer):
     assert may(service, "/entra", token("nobody")) == NOTHING
     assert may(service, "/entra", token("role-contributor", AUDIENCE)) == NOTHING
     assert may(service, "", token("role-contributor")) == NOTHING
+
+
+def test_an_issuer_without_tls_on_this_machine(service, directory, idp):
+    assert may(service, "/plain", idp.token("nobody", issuer="plain")) == NOTHING
+    assert may(service, "/plain", idp.token("role-reader", issuer="plain")) == READING
+    assert may(service, "/plain", idp.token("role-contributor", issuer="plain")) == EVERYTHING
+    assert may(service, "/plain", idp.token("role-contributor")) == NOTHING
+    assert may(service, "", idp.token("role-contributor", issuer="plain")) == NOTHING
+    # On another machine it does.
+    configuration = CONFIGURATION.format(base=idp.base, plain="http://login.example", tenant=TENANT)
+    (directory / "elsewhere.toml").write_text(configuration)
+    with pytest.raises(AssertionError, match="discovery_url"):
+        Service("--config", directory / "elsewhere.toml", data_dir=directory / "data-3").start()
+
+
+def test_expired_tokens(service, idp):
+    """Tokens are valid for ten minutes; clocks may differ by one."""
+    tokens = {}
+    for ahead in (-3600, -665, -630, -300):
+        idp.say(f"clock {ahead}")
+        tokens[ahead] = idp.token("role-contributor")
+    idp.say("clock 0")
+    assert [may(service, "", token) for token in tokens.values()] == [NOTHING, NOTHING, EVERYTHING, EVERYTHING]
+    assert may(service, "", idp.token("role-contributor")) == EVERYTHING
 
 
 def test_a_challenge_says_where_to_get_a_token(service, idp):
@@ -397,7 +438,7 @@ def test_rotated_keys_are_noticed_and_old_ones_end(service, directory, idp):
 
 
 def test_an_outage_of_the_provider_is_survived(service, directory, idp):
-    token = idp.token("role-contributor")
+    token = idp.before_outage = idp.token("role-contributor")
     assert may(service, "", token) == EVERYTHING
     idp.stop()
     assert may(service, "", token) == EVERYTHING
@@ -412,10 +453,21 @@ def test_an_outage_of_the_provider_is_survived(service, directory, idp):
         assert other.request("GET", "/certs").status == 200
 
 
+def test_a_provider_that_comes_back_with_other_keys(service, idp):
+    """It was down, as the last test left it; its keys are not those of before, its name is."""
+    old_base = idp.base
+    idp.start(urllib.parse.urlsplit(idp.base).port)
+    assert idp.base == old_base
+    new = idp.token("role-contributor")
+    eventually(lambda: read(service, "", new).status == 200)
+    assert may(service, "", new) == EVERYTHING
+    assert may(service, "", idp.before_outage) == NOTHING
+
+
 def test_the_audit_log_names_the_callers_and_is_whole(service, idp):
     verified = run("audit", "verify", "--data-dir", service.data_dir, "--json")
     assert verified.returncode == 0, verified.stdout
-    assert json.loads(verified.stdout)["problem"] is None
+    assert not json.loads(verified.stdout).get("problems")
     log = "".join(path.read_text() for path in sorted((service.data_dir / "audit").glob("*.jsonl")))
     events = [json.loads(line) for line in log.splitlines()]
     written = [event for event in events if event["operation"] == "PUT /policies/sgxenclave"]

@@ -1,20 +1,26 @@
 // A certified OpenID provider (the npm package oidc-provider, unmodified) on a port of the loopback interface,
-// over TLS. It is an issuer three times, with the same keys: of its own name, and of the two names of a
-// Microsoft Entra ID tenant, whose tokens nobody can get here.
+// over TLS. It is an issuer four times, with the same keys: of its own name, of the name that it has on a second
+// port without TLS, and of the two names of a Microsoft Entra ID tenant, whose tokens nobody can get here.
 //
-//   node provider.mjs KEY.pem CERTIFICATE.pem TENANT
+//   node provider.mjs KEY.pem CERTIFICATE.pem TENANT [PORT]
 //
 // It prints one line of JSON when it answers, and one for every command on its standard input:
+//   clock N  its clock is N seconds ahead from now on
 //   rotate   new keys in place of all the old ones
 //   stats    how often its discovery documents and key sets were asked for
 import { generateKeyPairSync, randomUUID } from "node:crypto";
 import fs from "node:fs";
+import http from "node:http";
 import https from "node:https";
 import readline from "node:readline";
 
 import Provider from "oidc-provider";
 
-const [key, certificate, tenant] = process.argv.slice(2);
+const [key, certificate, tenant, port = "0"] = process.argv.slice(2);
+
+const trueNow = Date.now;
+let ahead = 0;
+Date.now = () => trueNow() + ahead * 1000;
 
 // What the clients' tokens say beside their scope; the names are the clients'.
 const CLAIMS = {
@@ -85,28 +91,35 @@ function use(jwks) {
   const of = (issuer) => provider(issuer, jwks);
   issuers = {
     "": of(base),
+    plain: of(plainBase),
     v2: of(`https://login.microsoftonline.com/${tenant}/v2.0`),
     v1: of(`https://sts.windows.net/${tenant}/`),
   };
 }
 
-const server = https.createServer({ key: fs.readFileSync(key), cert: fs.readFileSync(certificate) }, (request, response) => {
+function answer(request, response) {
   const [, mount, path] = /^(?:\/(v1|v2))?(\/.*)$/.exec(request.url);
   if (path === "/.well-known/openid-configuration") stats.document += 1;
   if (path === "/jwks") stats.keys += 1;
   // Mounted as the package's documentation has it, so that its own addresses have the mount in them.
   request.originalUrl = request.url;
   request.url = path;
-  issuers[mount ?? ""](request, response);
-});
-let base;
-server.listen(0, "127.0.0.1", () => {
-  base = `https://127.0.0.1:${server.address().port}`;
-  use(newKeys());
-  console.log(JSON.stringify({ base }));
-});
+  const ofPort = request.socket.encrypted ? "" : "plain";
+  issuers[mount ?? ofPort](request, response);
+}
 
-readline.createInterface({ input: process.stdin }).on("line", (command) => {
+const listening = (server, at) => new Promise((resolve) => {
+  server.listen(at, "127.0.0.1", () => resolve(`127.0.0.1:${server.address().port}`));
+});
+const tls = { key: fs.readFileSync(key), cert: fs.readFileSync(certificate) };
+const base = `https://${await listening(https.createServer(tls, answer), Number(port))}`;
+const plainBase = `http://${await listening(http.createServer(answer), 0)}`;
+use(newKeys());
+console.log(JSON.stringify({ base, plainBase }));
+
+readline.createInterface({ input: process.stdin }).on("line", (line) => {
+  const [command, argument] = line.split(" ");
+  if (command === "clock") ahead = Number(argument);
   if (command === "rotate") use(newKeys());
   console.log(JSON.stringify(stats));
 }).on("close", () => process.exit());
