@@ -1,4 +1,4 @@
-// The published administration client for JavaScript, unmodified, against the two providers that
+// The published administration client for JavaScript, unmodified, against the providers that
 // test_management.py starts. It validates every answer.
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
@@ -116,6 +116,11 @@ if (process.env.QUOTE) {
     await of.resetPolicy("SgxEnclave", by);
     assert.deepEqual(await policyHash(name), [known.defaultHash, 0]);
   }
+  // An explanation of the denial does not disturb the SDK.
+  const explaining = client("EXPLAINING");
+  await explaining.setPolicy("SgxEnclave", known.deny);
+  await refused(() => policyHash("EXPLAINING"), "PolicyEvaluationError");
+  await explaining.resetPolicy("SgxEnclave");
   console.log("verdicts");
 }
 console.log("all steps done");

@@ -4,8 +4,12 @@ import base64
 import datetime
 import hashlib
 import json
+import os
+import shutil
 import time
+from pathlib import Path
 
+import pytest
 from azure.core.credentials import AccessToken
 from azure.security.attestation import AttestationAdministrationClient
 from azure.security.attestation.aio import AttestationAdministrationClient as AsyncAttestationAdministrationClient
@@ -122,6 +126,15 @@ class Managed:
         """Attests one piece of evidence under a provider's policy, with no credential."""
         path = f"/attest/{item.kind}?{VERSION}"
         return self.request(provider, None, "POST", path, {item.field: b64url(item.evidence)})
+
+
+def node_with(module):
+    """The path of Node, if the npm package is installed beside it; its tests are skipped without, but not in CI."""
+    node = shutil.which("node")
+    if node is None or not (Path(__file__).parent / "node_modules" / module).is_dir():
+        assert os.environ.get("CI") != "true", f"node or its module {module} is missing"
+        pytest.skip(f"node or its module {module} is missing")
+    return node
 
 
 def unsigned(text):

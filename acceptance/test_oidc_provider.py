@@ -26,12 +26,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from harness import Service, b64url, run
+from managing import POLICY, VERSION, node_with
 
-VERSION = "api-version=2020-10-01"
 AUDIENCE = "https://attest.example"
 ENTRA_AUDIENCE = "https://attest.azure.net"
 TENANT = "8b4d6a0e-3c57-4c0b-9d43-2f1f0c1f7a55"
-POLICY = "version=1.0; authorizationrules{=> permit();}; issuancerules{};"
 # At most this long a key that an issuer has withdrawn, or has new, goes unnoticed when a token names it.
 NOTICED_WITHIN_SECS = 25
 
@@ -164,7 +163,7 @@ class IdentityProvider:
 
     def start(self, port=0):
         program = Path(__file__).parent / "oidc-provider" / "provider.mjs"
-        command = ["node", program, self.directory / "idp.key", self.directory / "idp.pem", TENANT, port]
+        command = [node_with("oidc-provider"), program, self.directory / "idp.key", self.directory / "idp.pem", TENANT, port]
         pipe = subprocess.PIPE
         self.process = subprocess.Popen(
             list(map(str, command)), stdin=pipe, stdout=pipe, stderr=self.log.open("w"), text=True
