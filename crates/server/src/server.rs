@@ -243,7 +243,7 @@ fn prepare(config: &Config, local_addr: SocketAddr) -> Result<Prepared, StartErr
     let endorsements = EndorsementService::new(
         &config.endorsements,
         Arc::clone(&anchors),
-        store,
+        Arc::clone(&store),
         config.danger_appraise_at.is_some(),
     )?;
     let longest_wait = seconds(config.limits.queue_timeout_secs);
@@ -251,7 +251,7 @@ fn prepare(config: &Config, local_addr: SocketAddr) -> Result<Prepared, StartErr
     let app = App {
         admission: Admission::new(config.limits.concurrency, config.limits.queue, longest_wait),
         anchors,
-        audit: AuditLog::open(&config.data_dir, config.audit.attestation)?,
+        audit: AuditLog::open(&config.data_dir, config.audit.attestation, store)?,
         danger_appraise_at: config.danger_appraise_at,
         endorsements,
         limits: config.limits.clone(),

@@ -5,6 +5,7 @@
 //! again. Rows that belong to a provider are keyed by its opaque id (`management`); endorsements and
 //! watermarks are facts about the vendor and belong to none.
 
+pub(crate) mod audit;
 pub(crate) mod management;
 
 use std::path::{Path, PathBuf};
@@ -18,7 +19,7 @@ use time::OffsetDateTime;
 pub const FILE: &str = "vouchsafe.db";
 
 /// Each entry takes the database from the version of its index to the next.
-const MIGRATIONS: [&str; 2] = [ENDORSEMENT_TABLES, management::TABLES];
+const MIGRATIONS: [&str; 3] = [ENDORSEMENT_TABLES, management::TABLES, audit::TABLES];
 
 const ENDORSEMENT_TABLES: &str = "
     CREATE TABLE endorsement (
@@ -257,7 +258,7 @@ mod tests {
         let path = path("store_newer");
         drop(Store::open(&path).unwrap());
         Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
-        assert!(matches!(Store::open(&path), Err(StoreError::TooNew { found: 99, known: 2, .. })));
+        assert!(matches!(Store::open(&path), Err(StoreError::TooNew { found: 99, known: 3, .. })));
         std::fs::write(&path, vec![b'x'; 8192]).unwrap();
         assert!(matches!(Store::open(&path), Err(StoreError::Database { .. })));
     }

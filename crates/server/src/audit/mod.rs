@@ -1,28 +1,32 @@
 //! The audit log: one event for every management operation and every attestation verdict, append-only and
 //! tamper-evident.
 //!
-//! Events are lines of JSON in the directory `audit` of the data directory. Each holds its number and the
-//! SHA-256 of the line before it, so that a line that is changed, moved or taken out breaks the chain;
-//! `head.json` says how far the chain goes, so that lines cut off its end are missed, too. Whoever owns the
-//! directory can write a whole new chain: to notice that, note the head elsewhere and compare.
+//! Events are lines of JSON in the directory `audit` of the data directory. Each holds its writer, its number
+//! and the SHA-256 of the line before it, so that a line that is changed, moved or taken out breaks the chain.
+//! The database says how far the chain goes, so that lines cut off its end are missed, too, and the chain goes
+//! on from there at the next start. Whoever owns the whole data directory can write a new log: to notice that,
+//! note the head elsewhere and compare.
 //!
-//! One thread writes. Events that arrive together are committed together: one write, one `fdatasync`.
+//! One thread writes. Events that arrive together are committed together: one write, one `fdatasync`, one
+//! transaction.
 
+mod line;
 pub mod verify;
 mod writer;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 use serde::Serialize;
 use tokio::sync::oneshot;
 
-pub(crate) use writer::AuditDirError;
+pub use writer::AuditDirError;
 
 use crate::config::AuditMode;
+use crate::store::Store;
 use writer::Writer;
 
 /// Directory of the log in the data directory.
@@ -31,12 +35,21 @@ pub const DIRECTORY: &str = "audit";
 /// Events that may wait for the disk. At a KiB each this bounds memory at some 8 MiB.
 const QUEUE: usize = 8192;
 
+/// Events among them that nobody waits for: a flood of those does not keep the others out.
+const NOTES: usize = QUEUE / 2;
+
 /// What happened. It names evidence and policies by their digests and holds none of them, and no token.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(crate) struct Event {
     /// Who called: subject and issuer of the access token.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) actor: Option<String>,
+    /// Thumbprint of the certificate that was added or removed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) certificate: Option<String>,
+    /// Whether the policy was the request's own, and the token is not signed.
+    #[serde(skip_serializing_if = "is_false")]
+    pub(crate) draft: bool,
     /// Events that were dropped before this one, because the disk was too slow.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) dropped: Option<u64>,
@@ -50,10 +63,13 @@ pub(crate) struct Event {
     pub(crate) failed_check: Option<&'static str>,
     /// Method and path, such as `PUT /policies/sgxenclave`, or what the log did itself.
     pub(crate) operation: String,
-    /// `begun` before a change is made, then `succeeded`, `refused` or `failed`.
+    /// `begun` before a change is made, then `succeeded`, `refused`, `failed`, or `abandoned` by its caller.
     pub(crate) outcome: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) policy_hash: Option<String>,
+    /// Version of the policy that a change put in force.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) policy_version: Option<u64>,
     /// Opaque id of the provider.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) provider: Option<String>,
@@ -68,42 +84,51 @@ pub(crate) struct Event {
 #[error("the audit log cannot be written")]
 pub(crate) struct AuditUnavailable;
 
+#[derive(Debug)]
 struct Entry {
-    event: Event,
     committed: Option<oneshot::Sender<Result<(), AuditUnavailable>>>,
+    event: Event,
+}
+
+/// What the log's thread and its users count together.
+#[derive(Debug, Default)]
+struct Counters {
+    /// Events that were dropped, and not told of yet.
+    dropped: AtomicU64,
+    /// Events in the queue that nobody waits for.
+    notes: AtomicUsize,
 }
 
 /// The way to the log of one data directory.
 #[derive(Debug)]
 pub(crate) struct AuditLog {
     attestation: AuditMode,
-    dropped: Arc<AtomicU64>,
+    counters: Arc<Counters>,
     entries: Option<SyncSender<Entry>>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl std::fmt::Debug for Entry {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Entry").field(&self.event.operation).finish()
-    }
-}
-
 impl AuditLog {
-    /// Opens the log in `data_dir`, heals a line that a crash left torn, and goes on with the chain.
+    /// Opens the log in `data_dir`, sets a line aside that a crash left torn, and goes on with the chain whose end
+    /// is in `store`.
     ///
     /// # Errors
     /// [`AuditDirError`].
-    pub(crate) fn open(data_dir: &Path, attestation: AuditMode) -> Result<Self, AuditDirError> {
+    pub(crate) fn open(
+        data_dir: &Path,
+        attestation: AuditMode,
+        store: Arc<Store>,
+    ) -> Result<Self, AuditDirError> {
         let directory = data_dir.join(DIRECTORY);
-        let mut writer = Writer::open(&directory)?;
+        let mut writer = Writer::open(&directory, store)?;
         let (entries, queue) = sync_channel(QUEUE);
-        let dropped = Arc::new(AtomicU64::new(0));
-        let counter = Arc::clone(&dropped);
+        let counters = Arc::<Counters>::default();
+        let counted = Arc::clone(&counters);
         let thread = std::thread::Builder::new()
             .name("audit".to_owned())
-            .spawn(move || writer.run(&queue, &counter))
+            .spawn(move || writer.run(&queue, &counted))
             .map_err(|source| AuditDirError::Io { path: directory, source })?;
-        Ok(Self { attestation, dropped, entries: Some(entries), thread: Some(thread) })
+        Ok(Self { attestation, counters, entries: Some(entries), thread: Some(thread) })
     }
 
     /// Records an event, and returns when it is on the disk.
@@ -113,17 +138,22 @@ impl AuditLog {
     pub(crate) async fn record(&self, event: Event) -> Result<(), AuditUnavailable> {
         let (committed, wait) = oneshot::channel();
         let entries = self.entries.as_ref().ok_or(AuditUnavailable)?;
-        entries.try_send(Entry { event, committed: Some(committed) }).map_err(|_| AuditUnavailable)?;
+        entries.try_send(Entry { committed: Some(committed), event }).map_err(|_| AuditUnavailable)?;
         wait.await.unwrap_or(Err(AuditUnavailable))
     }
 
     /// Records an event if the disk keeps up; what is dropped is counted in the next event that is not.
     pub(crate) fn note(&self, event: Event) {
-        let Some(entries) = &self.entries else { return };
-        if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) =
-            entries.try_send(Entry { event, committed: None })
-        {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
+        let taken = self.entries.as_ref().is_some_and(|entries| {
+            let waiting = self.counters.notes.fetch_add(1, Ordering::Relaxed);
+            let taken = waiting < NOTES && entries.try_send(Entry { committed: None, event }).is_ok();
+            if !taken {
+                self.counters.notes.fetch_sub(1, Ordering::Relaxed);
+            }
+            taken
+        });
+        if !taken {
+            self.counters.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
 
@@ -139,6 +169,17 @@ impl AuditLog {
         }
         Ok(())
     }
+
+    /// Records an attestation that gave no answer, unless that is off.
+    pub(crate) fn note_attestation(&self, event: Event) {
+        if self.attestation != AuditMode::Off {
+            self.note(event);
+        }
+    }
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 impl Drop for AuditLog {

@@ -1,33 +1,65 @@
-//! Checks a log: every line follows the one before it, and the head is where the log ends.
+//! Checks a log: every line follows the one before it, and each writer's lines end where the database says.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use serde_json::Value;
 
 use super::DIRECTORY;
-use super::writer::{HEAD_FILE, Head, NO_LINE, files};
+use super::line::{Link, NO_LINE};
+use super::writer::{all_files, files};
+use crate::store::audit::{AuditHead, audit_heads};
+use crate::store::{self, StoreError};
 
 /// Longest line; an event has about a KiB.
 const MAX_LINE_BYTES: u64 = 64 * 1024;
 
+/// Problems that are told; what follows the first ones adds nothing.
+const MAX_PROBLEMS: usize = 64;
+
+/// Why a log cannot be checked.
+#[derive(Debug, thiserror::Error)]
+pub enum VerifyError {
+    /// A file or the directory cannot be read.
+    #[error("`{}` cannot be read: {source}", path.display())]
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The database, which has the ends of the chains, cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
 /// What a log says of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Report {
-    /// Lines that follow each other.
+    /// Each writer's chain.
+    pub chains: Vec<Chain>,
+    /// What is wrong, in the order of the lines; the log is whole if there is nothing.
+    pub problems: Vec<Problem>,
+}
+
+/// The lines of one writer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Chain {
+    /// Its name, in every line and in the names of its files.
+    pub writer: String,
+    /// Number of the last line that is there.
     pub lines: u64,
-    /// SHA-256 of the last of them, in hexadecimal: note it elsewhere to notice a log that was written anew.
-    pub head: String,
-    /// The first thing wrong; nothing after it was looked at.
-    pub problem: Option<Problem>,
+    /// SHA-256 of that line, in hexadecimal: note it elsewhere to notice a log that was written anew.
+    pub sha256: String,
+    /// Lines that the database does not confirm yet: a few at most while a service runs or after a crash.
+    pub unconfirmed: u64,
 }
 
 /// What is wrong with a log, and where.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Problem {
-    /// The file.
+    /// The file, or the directory.
     pub file: PathBuf,
     /// The line in it, from 1; 0 if it is the file as a whole.
     pub line: u64,
@@ -35,81 +67,146 @@ pub struct Problem {
     pub what: &'static str,
 }
 
-/// Checks the log of the data directory at `data_dir`, and that it goes through `expected`, a number and
-/// the SHA-256 of the line of that number, noted earlier.
+/// A head noted earlier: what `vouchsafe audit verify` printed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotedHead {
+    /// The writer.
+    pub writer: String,
+    /// Number of a line.
+    pub seq: u64,
+    /// SHA-256 of that line, in lower-case hexadecimal.
+    pub sha256: String,
+}
+
+/// Checks the log of the data directory at `data_dir`, and that it goes through the heads of `noted`. A service
+/// may be writing to it meanwhile.
 ///
 /// # Errors
-/// The system's, for a directory without log or a file that cannot be read.
-pub fn verify(data_dir: &Path, expected: Option<(u64, &str)>) -> io::Result<Report> {
+/// [`VerifyError`], for a directory without log or a file that cannot be read.
+pub fn verify(data_dir: &Path, noted: &[NotedHead]) -> Result<Report, VerifyError> {
     let directory = data_dir.join(DIRECTORY);
-    let mut chain = Chain { seq: 0, sha256: NO_LINE.to_owned(), noted: None, expected };
-    let head_path = directory.join(HEAD_FILE);
-    let files = files(&directory)?;
-    let head = match fs::read(&head_path) {
-        Ok(text) => serde_json::from_slice::<Head>(&text).ok(),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-        Err(error) => return Err(error),
-    };
-    chain.noted = head.clone();
-    let problem = chain.files(&files)?;
-    let at_end = |what| Problem { file: head_path.clone(), line: 0, what };
-    let problem = problem.or_else(|| match &head {
-        None if chain.seq > 0 => Some(at_end("the head is missing or damaged")),
-        Some(head) if head.seq > chain.seq => Some(at_end("lines are missing at the end of the log")),
-        _ => None,
-    });
-    let problem = problem.or_else(|| {
-        expected
-            .filter(|(seq, _)| *seq > chain.seq)
-            .map(|_| at_end("the log ends before the head that was noted"))
-    });
-    Ok(Report { lines: chain.seq, head: chain.sha256, problem })
-}
-
-struct Chain<'a> {
-    seq: u64,
-    sha256: String,
-    noted: Option<Head>,
-    expected: Option<(u64, &'a str)>,
-}
-
-impl Chain<'_> {
-    fn files(&mut self, files: &[PathBuf]) -> io::Result<Option<Problem>> {
-        for file in files {
-            let mut reader = BufReader::new(File::open(file)?);
-            let mut number = 0_u64;
-            loop {
-                let mut line = Vec::new();
-                reader.by_ref().take(MAX_LINE_BYTES).read_until(b'\n', &mut line)?;
-                if line.is_empty() {
-                    break;
-                }
-                number = number.saturating_add(1);
-                if let Err(what) = self.follow(&line) {
-                    return Ok(Some(Problem { file: file.clone(), line: number, what }));
-                }
-            }
+    let unreadable = |source| VerifyError::Io { path: directory.clone(), source };
+    std::fs::metadata(&directory).map_err(unreadable)?;
+    // The ends before the lines: what is written meanwhile comes after them.
+    let heads = audit_heads(&data_dir.join(store::FILE))?;
+    let mut report = Report { chains: Vec::new(), problems: Vec::new() };
+    for head in &heads {
+        let files = files(&directory, &head.writer).map_err(unreadable)?;
+        let mut walk = Walk::new(head, noted, &mut report.problems);
+        for (first, path) in &files {
+            walk.file(*first, path).map_err(|source| VerifyError::Io { path: path.clone(), source })?;
         }
-        Ok(None)
+        let last = files.last().map_or(&directory, |(_, path)| path);
+        let chain = walk.end(last);
+        report.chains.push(chain);
+    }
+    let known = |writer: &str| heads.iter().any(|head| head.writer == writer);
+    let mut foreign = all_files(&directory).map_err(unreadable)?;
+    foreign.retain(|(writer, ..)| !known(writer));
+    foreign.sort();
+    for (_, _, path) in foreign {
+        problem(&mut report.problems, path, 0, "the database knows no such writer");
+    }
+    if !noted.iter().all(|noted| known(&noted.writer)) {
+        let what = "the writer that was noted is unknown: the log is another one";
+        problem(&mut report.problems, directory, 0, what);
+    }
+    Ok(report)
+}
+
+fn problem(problems: &mut Vec<Problem>, file: PathBuf, line: u64, what: &'static str) {
+    if problems.len() < MAX_PROBLEMS {
+        problems.push(Problem { file, line, what });
+    }
+}
+
+/// A walk along the lines of one writer.
+struct Walk<'a> {
+    at: AuditHead,
+    head: &'a AuditHead,
+    noted: Vec<&'a NotedHead>,
+    problems: &'a mut Vec<Problem>,
+}
+
+impl<'a> Walk<'a> {
+    fn new(head: &'a AuditHead, noted: &'a [NotedHead], problems: &'a mut Vec<Problem>) -> Self {
+        let at = AuditHead { writer: head.writer.clone(), seq: 0, sha256: NO_LINE.to_owned() };
+        let noted = noted.iter().filter(|noted| noted.writer == head.writer).collect();
+        Self { at, head, noted, problems }
     }
 
-    fn follow(&mut self, line: &[u8]) -> Result<(), &'static str> {
-        let line = line.strip_suffix(b"\n").ok_or("the line does not end")?;
-        let fields = token::json::parse_object(line).map_err(|_| "the line is no event")?;
-        if fields.get("seq").and_then(Value::as_u64) != Some(self.seq.saturating_add(1)) {
-            return Err("the line has not the number that follows: lines were taken out, put in or moved");
+    fn file(&mut self, first: u64, path: &Path) -> io::Result<()> {
+        let mut reader = BufReader::new(File::open(path)?);
+        if Some(first) != self.at.seq.checked_add(1) {
+            self.report(
+                path,
+                0,
+                "the file does not begin where the one before ended: lines are missing between",
+            );
+            // The jump is told; lines are compared with their own file's begin from here.
+            self.at.seq = first.saturating_sub(1);
+            self.at.sha256.clear();
         }
-        if fields.get("prev").and_then(Value::as_str) != Some(&self.sha256) {
-            return Err("the line before this one is not the one that was written");
-        }
-        self.seq = self.seq.saturating_add(1);
-        self.sha256 = hex::encode(crypto::sha256(line));
-        if self.noted.as_ref().is_some_and(|head| head.seq == self.seq && head.sha256 != self.sha256) {
-            return Err("the line is not the one that the head names");
-        }
-        if self.expected.is_some_and(|(seq, sha256)| seq == self.seq && sha256 != self.sha256) {
-            return Err("the line is not the one that was noted: the log was written anew");
+        for number in 1_u64.. {
+            let mut line = Vec::new();
+            reader.by_ref().take(MAX_LINE_BYTES).read_until(b'\n', &mut line)?;
+            if line.is_empty() {
+                break;
+            }
+            let Some(line) = line.strip_suffix(b"\n") else {
+                // A service is writing it, or a crash has torn it. Nobody was told that it is recorded.
+                if self.at.seq < self.head.seq {
+                    self.report(path, number, "the line does not end");
+                }
+                break;
+            };
+            self.line(path, number, line);
         }
         Ok(())
+    }
+
+    fn line(&mut self, path: &Path, number: u64, line: &[u8]) {
+        let sha256 = hex::encode(crypto::sha256(line));
+        let link = match Link::parse(line) {
+            Ok(link) => link,
+            Err(what) => {
+                self.report(path, number, what);
+                return;
+            }
+        };
+        if link.writer != self.at.writer {
+            self.report(path, number, "the line is another writer's");
+        } else if Some(link.seq) != self.at.seq.checked_add(1) {
+            self.report(
+                path,
+                number,
+                "the line has not the number that follows: lines were taken out, put in or moved",
+            );
+        } else if link.prev != self.at.sha256 && !self.at.sha256.is_empty() {
+            self.report(path, number, "the line before this one is not the one that was written");
+        }
+        // On from this line, so that one gap is one problem.
+        (self.at.seq, self.at.sha256) = (link.seq, sha256);
+        if self.at.seq == self.head.seq && self.at.sha256 != self.head.sha256 {
+            self.report(path, number, "the line is not the one that the database names as the last");
+        }
+        if self.noted.iter().any(|noted| noted.seq == self.at.seq && noted.sha256 != self.at.sha256) {
+            self.report(path, number, "the line is not the one that was noted: the log was written anew");
+        }
+    }
+
+    fn end(mut self, last: &Path) -> Chain {
+        if self.at.seq < self.head.seq {
+            self.report(last, 0, "lines are missing at the end of the log");
+        }
+        if self.noted.iter().any(|noted| noted.seq > self.at.seq) {
+            self.report(last, 0, "the log ends before the head that was noted");
+        }
+        let unconfirmed = self.at.seq.saturating_sub(self.head.seq);
+        Chain { writer: self.at.writer, lines: self.at.seq, sha256: self.at.sha256, unconfirmed }
+    }
+
+    fn report(&mut self, file: &Path, line: u64, what: &'static str) {
+        problem(self.problems, file.to_owned(), line, what);
     }
 }

@@ -23,12 +23,15 @@ use crate::config::{AccessTokenIssuer, ConfigError};
 use issuer::TrustedIssuer;
 use local::LocalIssuer;
 
-/// What a caller may do with a provider's policies and signers.
+/// What a caller may do with a provider's policies and signers: the actions
+/// `Microsoft.Attestation/attestationProviders/attestation/{delete,read,write}`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Permission {
+    /// Remove a signer.
+    Delete,
     /// Look.
     Read,
-    /// Change: set or reset a policy, add or remove a signer.
+    /// Set or reset a policy, or add a signer.
     Write,
 }
 

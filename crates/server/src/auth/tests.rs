@@ -106,7 +106,9 @@ async fn roles_come_from_the_configured_claims() {
         let headers = forger.bearer(&claims(changes.clone()));
         let caller = authorizer.authenticate(&headers, at(0)).await.unwrap();
         assert_eq!(caller.to_string(), "alice of https://login.example");
-        for (permission, permitted) in [(Permission::Read, reads), (Permission::Write, writes)] {
+        for (permission, permitted) in
+            [(Permission::Read, reads), (Permission::Write, writes), (Permission::Delete, writes)]
+        {
             let outcome = authorizer.authorize(&headers, permission, at(0)).await;
             assert_eq!(outcome.is_ok(), permitted, "{changes} {permission:?}");
             if let Err(refusal) = outcome {

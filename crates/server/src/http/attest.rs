@@ -142,7 +142,7 @@ impl Attestation {
                 stored.signer.as_ref().map(PolicySigner::to_jwk),
             ),
         };
-        record.appraisal(&crypto::sha256(self.evidence.bytes()), policy.hash());
+        record.appraisal(&crypto::sha256(self.evidence.bytes()), policy.hash(), draft.is_some());
         let settings = Settings::of(policy)?;
         let quote = self.evidence.parse()?;
         let pck = app.pck(&quote)?;

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::body::Body;
 use axum::extract::{FromRequestParts, Request, State};
-use axum::http::StatusCode;
 use axum::http::request::Parts;
+use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
@@ -16,9 +16,18 @@ use super::tenancy::ProviderIndex;
 use crate::app::App;
 use crate::audit::{AuditUnavailable, Event};
 
-/// The hash of the policy that a change put in force, beside its answer.
-#[derive(Debug, Clone)]
-pub(super) struct PolicyInForce(pub(super) Option<String>);
+/// Longest path in a record. Those of our routes are short, a stranger's need not be kept.
+const MAX_PATH_CHARS: usize = 128;
+
+/// What a change led to, beside its answer.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Changed {
+    /// Thumbprint of the certificate that was added or removed.
+    pub(super) certificate: Option<String>,
+    /// Hash of the policy that is in force now.
+    pub(super) policy_hash: Option<String>,
+    pub(super) policy_version: Option<u64>,
+}
 
 /// What the record of a request says, gathered while it is worked on.
 #[derive(Debug, Clone)]
@@ -34,8 +43,9 @@ impl Record {
     fn of(app: &Arc<App>, request: &Request<Body>) -> Self {
         let provider = request.extensions().get::<ProviderIndex>();
         let provider = provider.and_then(|ProviderIndex(index)| app.providers.get(*index));
+        let path: String = request.uri().path().chars().take(MAX_PATH_CHARS).collect();
         let event = Event {
-            operation: format!("{} {}", request.method(), request.uri().path()),
+            operation: format!("{} {path}", request.method()),
             provider: provider.map(|provider| provider.management.provider_id().to_owned()),
             request_id: request.extensions().get::<RequestId>().map(|id| id.as_str().to_owned()),
             ..Event::default()
@@ -56,9 +66,11 @@ impl Record {
         self.with(|event| event.actor = Some(actor.to_owned()));
     }
 
-    /// Names the evidence and the policy it is appraised under, by their digests.
-    pub(super) fn appraisal(&self, evidence_sha256: &[u8; 32], policy_hash: &str) {
+    /// Names the evidence and the policy it is appraised under, by their digests. Under a draft, the token is
+    /// not signed.
+    pub(super) fn appraisal(&self, evidence_sha256: &[u8; 32], policy_hash: &str, is_draft: bool) {
         self.with(|event| {
+            event.draft = is_draft;
             event.evidence_sha256 = Some(hex::encode(evidence_sha256));
             event.policy_hash = Some(policy_hash.to_owned());
         });
@@ -79,13 +91,15 @@ impl Record {
             status if status.is_server_error() => "failed",
             _ => "refused",
         };
-        let in_force = response.extensions().get::<PolicyInForce>().and_then(|policy| policy.0.clone());
+        let changed = response.extensions().get::<Changed>().cloned().unwrap_or_default();
         let event = self.event();
         Event {
-            policy_hash: in_force.or_else(|| event.policy_hash.clone()),
+            certificate: changed.certificate,
             error_code: failure.code,
             failed_check: failure.failed_check,
             outcome,
+            policy_hash: changed.policy_hash.or_else(|| event.policy_hash.clone()),
+            policy_version: changed.policy_version,
             status: Some(response.status().as_u16()),
             ..event
         }
@@ -104,30 +118,72 @@ impl<S: Sync> FromRequestParts<S> for Record {
 /// Records every request to policy management. Of a caller who was not let in, as far as the disk keeps up:
 /// strangers must not make the service wait for it.
 pub(super) async fn management(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    let (record, response) = run(&app, request, next).await;
+    let is_change = request.method() != Method::GET;
+    let (record, response) = run(&app, request, next, Kind::Management).await;
     let event = record.finished(&response);
-    if response.status() == StatusCode::UNAUTHORIZED {
+    if event.actor.is_none() {
         app.audit.note(event);
         return response;
     }
     match app.audit.record(event).await {
         Ok(()) => response,
-        // Whoever reads learns nothing without a record. A change has one, of its beginning.
+        Err(unavailable) if is_change && response.status().is_success() => {
+            Failure::unrecorded(unavailable).into_response()
+        }
+        // Whoever reads learns nothing without a record. A change that failed has one, of its beginning.
         Err(unavailable) => Failure::from(unavailable).into_response(),
     }
 }
 
-/// Records every verdict, as the configuration asks.
+/// Records every verdict, as the configuration asks. What was not evidence has none.
 pub(super) async fn attestation(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    let (record, response) = run(&app, request, next).await;
-    match app.audit.attestation(record.finished(&response)).await {
+    let (record, response) = run(&app, request, next, Kind::Attestation).await;
+    let event = record.finished(&response);
+    if !is_verdict(&event) {
+        return response;
+    }
+    match app.audit.attestation(event).await {
         Ok(()) => response,
         Err(unavailable) => Failure::from(unavailable).into_response(),
     }
 }
 
-async fn run(app: &Arc<App>, mut request: Request, next: Next) -> (Record, Response) {
+/// Whether evidence was looked at, or a caller was not let in who must be known.
+fn is_verdict(event: &Event) -> bool {
+    event.evidence_sha256.is_some() || event.status == Some(StatusCode::UNAUTHORIZED.as_u16())
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Attestation,
+    Management,
+}
+
+async fn run(app: &Arc<App>, mut request: Request, next: Next, kind: Kind) -> (Record, Response) {
     let record = Record::of(app, &request);
     request.extensions_mut().insert(record.clone());
-    (record, next.run(request).await)
+    let mut unfinished = Unfinished { kind, record: Some(record.clone()) };
+    let response = next.run(request).await;
+    unfinished.record = None;
+    (record, response)
+}
+
+/// A request that may end early: its caller goes away, its time runs out, or it panics. That is recorded too, for
+/// what was begun may have been done.
+struct Unfinished {
+    kind: Kind,
+    record: Option<Record>,
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        let Some(record) = self.record.take() else { return };
+        let event = Event { outcome: "abandoned", ..record.event() };
+        let audit = &record.0.app.audit;
+        match self.kind {
+            Kind::Attestation if is_verdict(&event) => audit.note_attestation(event),
+            Kind::Attestation => {}
+            Kind::Management => audit.note(event),
+        }
+    }
 }

@@ -48,8 +48,8 @@ const LONGEST_RETRY_SECS: u64 = 120;
 /// An answer that is not a success.
 #[derive(Debug)]
 pub(super) struct Failure {
-    /// For a caller who was not let in: how to get a token.
-    challenge: Option<HeaderValue>,
+    /// For a caller who was not let in: how to get a token. Boxed, for failures are to be small.
+    challenge: Option<Box<HeaderValue>>,
     code: ErrorCode,
     /// For the client's program.
     details: Vec<ErrorDetail>,
@@ -147,6 +147,13 @@ impl Failure {
         )
     }
 
+    /// A change that was made, and whose record says only that it was begun.
+    pub(super) fn unrecorded(unavailable: AuditUnavailable) -> Self {
+        let message = "the change was made, and its outcome cannot be recorded; tell the service's operator";
+        let failure = Self::new(StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::InternalServerError, message);
+        Self { detail: Some(unavailable.to_string()), ..failure }
+    }
+
     /// A path of 2020-10-01 and later under 2018-09-01-preview.
     pub(super) fn not_in_2018() -> Self {
         let message = "this path does not exist under api-version 2018-09-01-preview; use `/operations/policy`, or \
@@ -206,7 +213,8 @@ impl IntoResponse for Failure {
         }
         match self.status {
             StatusCode::UNAUTHORIZED => {
-                let challenge = self.challenge.unwrap_or(HeaderValue::from_static("Bearer"));
+                let challenge = self.challenge.map(|challenge| *challenge);
+                let challenge = challenge.unwrap_or(HeaderValue::from_static("Bearer"));
                 headers.insert(WWW_AUTHENTICATE, challenge);
             }
             // What is left of the body is not read, so the connection is of no further use.
@@ -261,7 +269,7 @@ impl From<Refusal> for Failure {
             return Self { detail: Some(unavailable.to_string()), ..failure };
         }
         let failure = Self::new(StatusCode::UNAUTHORIZED, ErrorCode::Unauthorized, error.to_string());
-        Self { challenge: Some(challenge), detail: Some(error.to_string()), ..failure }
+        Self { challenge: Some(Box::new(challenge)), detail: Some(error.to_string()), ..failure }
     }
 }
 

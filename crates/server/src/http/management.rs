@@ -19,7 +19,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use token::PolicySigner;
 
-use super::audited::{PolicyInForce, Record};
+use super::audited::{Changed, Record};
 use super::body;
 use super::error::Failure;
 use super::metadata::json as answer_json;
@@ -196,7 +196,7 @@ pub(super) async fn authorize(
     let record = record.ok_or(AuditUnavailable)?;
     let caller = provider.authorizer.authorize(headers, permission, now).await?.to_string();
     record.actor(&caller);
-    if permission == Permission::Write {
+    if permission != Permission::Read {
         record.begin().await?;
     }
     Ok(caller)
@@ -216,7 +216,11 @@ pub(super) async fn change_signers(
     version: impl Fn(&Request<Body>) -> Result<ApiVersion, Failure>,
 ) -> Result<Response, Failure> {
     let now = OffsetDateTime::now_utc();
-    let caller = authorize(provider, asked(&request), Permission::Write, now).await?;
+    let permission = match verb {
+        SignerVerb::Add => Permission::Write,
+        SignerVerb::Remove => Permission::Delete,
+    };
+    let caller = authorize(provider, asked(&request), permission, now).await?;
     let version = version(&request)?;
     let body = body::read(request, &app.long_bodies, app.limits.body_bytes, app.body_timeout()).await?;
     let jws = certificate_jws(&body).map_err(ManagementFailure::from)?;
@@ -225,7 +229,9 @@ pub(super) async fn change_signers(
         SignerVerb::Remove => provider.management.remove_signer(&jws, &caller, now),
     })
     .await?;
-    token(provider, certificate_modified_claims(&thumbprint, result), version, now)
+    let mut response = token(provider, certificate_modified_claims(&thumbprint, result), version, now)?;
+    response.extensions_mut().insert(Changed { certificate: Some(thumbprint), ..Changed::default() });
+    Ok(response)
 }
 
 /// Makes a change: off the threads that answer others, and to its end also when the caller is gone.
@@ -268,8 +274,7 @@ pub(super) fn changed(
     version: ApiVersion,
     now: OffsetDateTime,
 ) -> Result<Response, Failure> {
-    log_change(provider, &outcome);
-    let in_force = PolicyInForce(outcome.policy_hash.clone());
+    let in_force = log_change(provider, &outcome);
     let claims = match outcome.removed {
         true => policy_removed_claims(),
         false => policy_updated_claims(&outcome.token_hash, outcome.signer),
@@ -279,8 +284,8 @@ pub(super) fn changed(
     Ok(response)
 }
 
-/// Says in the log what is in force now.
-pub(super) fn log_change(provider: &Provider, outcome: &Outcome) {
+/// Says in the log what is in force now, and returns what the audit log says of it.
+pub(super) fn log_change(provider: &Provider, outcome: &Outcome) -> Changed {
     tracing::info!(
         provider = provider.management.provider_id(),
         attestation_type = %outcome.attestation_type,
@@ -288,6 +293,11 @@ pub(super) fn log_change(provider: &Provider, outcome: &Outcome) {
         policy_hash = outcome.policy_hash,
         "policy changed"
     );
+    Changed {
+        certificate: None,
+        policy_hash: outcome.policy_hash.clone(),
+        policy_version: Some(outcome.version),
+    }
 }
 
 /// Signs claims into an answer.

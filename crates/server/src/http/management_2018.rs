@@ -75,8 +75,10 @@ pub(super) async fn set_policy(
         provider.management.set(attestation_type, &jws, VERSION, &caller, now)
     })
     .await?;
-    log_change(&provider, &outcome);
-    Ok(StatusCode::OK.into_response())
+    let in_force = log_change(&provider, &outcome);
+    let mut response = StatusCode::OK.into_response();
+    response.extensions_mut().insert(in_force);
+    Ok(response)
 }
 
 /// `GET /operations/policy/current?tee=`.

@@ -1,18 +1,24 @@
 //! The audit log behind the routes.
 
+use reqwest::Method;
 use serde_json::{Value, json};
 use server::audit::verify::verify;
 use server::auth::Role;
 use server::auth::local::{LocalToken, token};
 use server::config::AuditMode;
 use time::OffsetDateTime;
+use tokio::io::AsyncWriteExt;
 
+use crate::limits::{connect, read_to_end};
+use crate::managed::{Managed, Signer, isolate};
 use crate::support::{Service, b64, forge, offline_config, send};
 
 const POLICY: &str = "/policies/SgxEnclave?api-version=2020-10-01";
 
 fn events(data_dir: &std::path::Path) -> Vec<Value> {
-    let text = std::fs::read_to_string(data_dir.join("audit/00000000000000000001.jsonl")).unwrap();
+    let mut files = std::fs::read_dir(data_dir.join("audit")).unwrap().map(|file| file.unwrap().path());
+    let (file, None) = (files.next().unwrap(), files.next()) else { panic!("more than one file") };
+    let text = std::fs::read_to_string(file).unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
@@ -40,6 +46,11 @@ async fn what_was_asked_and_what_came_of_it() {
     let wrong = json!({ "quote": b64(&minted.quote), "runtimeData": { "data": b64(b"other") } });
     assert_eq!(service.attest(&wrong).await.status, 400);
 
+    // What nobody waits for gathers for a moment.
+    while events(&data_dir).len() < 5 {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+
     // Without a log nothing is changed, and nothing is read; attestation goes on, as it is configured.
     std::fs::rename(data_dir.join("audit"), data_dir.join("away")).unwrap();
     put().await.refusal(503, "ServiceUnavailable");
@@ -54,8 +65,7 @@ async fn what_was_asked_and_what_came_of_it() {
     assert_eq!(history.body.matches("\"version\":").count(), 1, "{}", history.body);
     service.server.stop().await;
 
-    let report = verify(&data_dir, None).unwrap();
-    assert_eq!(report.problem, None);
+    assert_eq!(verify(&data_dir, &[]).unwrap().problems, []);
     let events = events(&data_dir);
     let told: Vec<_> = events
         .iter()
@@ -76,12 +86,82 @@ async fn what_was_asked_and_what_came_of_it() {
     );
     assert_eq!(events[1]["actor"], "admin of urn:vouchsafe:local");
     assert!(events[1]["policy_hash"].is_string() && events[1]["provider"].as_str().unwrap().len() == 32);
+    assert_eq!(events[1]["policy_version"], 1);
     assert_eq!(events[3]["evidence_sha256"], hex::encode(crypto::sha256(&minted.quote)));
     assert_eq!(events[4]["failed_check"], "sgx.runtime_data.binding");
     let text = serde_json::to_string(&events).unwrap();
     for secret in [&b64(&minted.quote)[..200], &b64(b"secret data of the enclave"), &bearer[7..]] {
         assert!(!text.contains(secret));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_says_what_changed_and_nothing_that_a_stranger_made_long() {
+    let minted = forge(b"").mint();
+    let (signer, other) = (Signer::new("signer"), Signer::new("other"));
+    let mut config = offline_config("audit_details", &minted);
+    isolate(&mut config, &[&signer]);
+    let data_dir = config.data_dir.clone();
+    let managed = Managed::start(config).await;
+    let jws = format!("\"{}\"", signer.vouch_for(&other, "policyCertificate"));
+    assert_eq!(managed.post("/certificates:add", jws.clone()).await.status, 200);
+    assert_eq!(managed.post("/certificates:remove", jws).await.status, 200);
+    managed.send_as(&managed.reader, Method::GET, "/certificates", "").await;
+    managed
+        .send_as(&managed.reader, Method::PUT, "/policies/SgxEnclave", "x")
+        .await
+        .refusal(401, "Unauthorized");
+    // No verdicts: what is no evidence, or no operation of ours.
+    for path in [format!("/attest/{}", "x".repeat(50_000)), "/attest/SgxEnclave".to_owned()] {
+        managed
+            .service
+            .post(&format!("{path}?api-version=2020-10-01"), "{}")
+            .await
+            .refusal(400, "InvalidParameter");
+    }
+    let long = format!("/policies/{}?api-version=2020-10-01", "\u{7f}x".repeat(5_000));
+    managed.service.get(&long).await.refusal(401, "Unauthorized");
+    let draft = json!({ "quote": b64(&minted.quote), "draftPolicyForAttestation": "version=1.0; authorizationrules{=> permit();};" });
+    assert_eq!(managed.service.attest(&draft).await.status, 200);
+    managed.service.server.stop().await;
+
+    assert_eq!(verify(&data_dir, &[]).unwrap().problems, []);
+    let events = events(&data_dir);
+    let of = |operation: &str, outcome: &str| {
+        let found = |event: &&Value| event["operation"] == operation && event["outcome"] == outcome;
+        events.iter().find(found).unwrap_or_else(|| panic!("{operation} {outcome}: {events:?}")).clone()
+    };
+    for operation in ["POST /certificates:add", "POST /certificates:remove"] {
+        of(operation, "begun");
+        assert_eq!(of(operation, "succeeded")["certificate"], other.thumbprint());
+    }
+    of("GET /certificates", "succeeded");
+    assert_eq!(of("PUT /policies/sgxenclave", "refused")["error_code"], "Unauthorized");
+    let attested: Vec<_> =
+        events.iter().filter(|event| event["operation"].as_str().unwrap().contains("attest")).collect();
+    assert_eq!(attested.len(), 1, "{attested:?}");
+    assert_eq!(attested[0]["draft"], true);
+    assert!(events.iter().all(|event| event.to_string().len() < 2048));
+    assert_eq!(events.len(), 8, "{events:?}");
+}
+
+/// A request whose time runs out may have been done.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_begun_and_abandoned_is_recorded() {
+    let mut config = offline_config("audit_abandoned", &forge(b"").mint());
+    config.limits.request_timeout_secs = 1;
+    let data_dir = config.data_dir.clone();
+    let managed = Managed::start(config).await;
+    let mut half = connect(&managed.service).await;
+    let head = format!("authorization: Bearer {}\r\ncontent-length: 100\r\n", managed.contributor);
+    half.write_all(format!("PUT {POLICY} HTTP/1.1\r\nhost: x\r\n{head}\r\nhalf").as_bytes()).await.unwrap();
+    let answer = read_to_end(&mut half).await;
+    assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+    managed.service.server.stop().await;
+    let events = events(&data_dir);
+    let outcomes: Vec<_> = events.iter().map(|event| event["outcome"].as_str().unwrap()).collect();
+    assert_eq!(outcomes, ["begun", "abandoned"]);
+    assert!(events.iter().all(|event| event["actor"] == "admin of urn:vouchsafe:local"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -12,7 +12,7 @@ use tokio_rustls::client::TlsStream;
 use crate::support::{Mood, Pcs, Service, VERSION, b64, config, forge, offline_config};
 use server::Config;
 
-async fn connect(service: &Service) -> TlsStream<TcpStream> {
+pub(crate) async fn connect(service: &Service) -> TlsStream<TcpStream> {
     use rustls::pki_types::CertificateDer;
     use rustls::pki_types::pem::PemObject;
     let mut roots = rustls::RootCertStore::empty();
@@ -27,7 +27,7 @@ async fn connect(service: &Service) -> TlsStream<TcpStream> {
     TlsConnector::from(Arc::new(config)).connect("localhost".try_into().unwrap(), stream).await.unwrap()
 }
 
-async fn read_to_end(stream: &mut TlsStream<TcpStream>) -> String {
+pub(crate) async fn read_to_end(stream: &mut TlsStream<TcpStream>) -> String {
     let mut answer = Vec::new();
     // The end without a TLS closure is an end all the same.
     let _ =

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use server::audit::verify::verify;
+use server::audit::verify::{NotedHead, VerifyError, verify};
 
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -20,10 +20,10 @@ pub(crate) struct Verify {
     data_dir: Option<PathBuf>,
 
     /// A head noted earlier, which the log must go through
-    #[arg(long, value_name = "LINES:SHA256")]
-    head: Option<String>,
+    #[arg(long, value_name = "WRITER:LINE:SHA256")]
+    head: Vec<String>,
 
-    /// Print `{lines, head, problem}` as JSON
+    /// Print `{chains, problems}` as JSON
     #[arg(long)]
     json: bool,
 }
@@ -31,26 +31,46 @@ pub(crate) struct Verify {
 impl Verify {
     pub(crate) fn run(self) -> Result<Exit, Failure> {
         let data_dir = self.data_dir.map_or_else(files::default_data_dir, Ok)?;
-        let head = self.head.as_deref().map(parse_head).transpose()?;
-        let report = verify(&data_dir, head).map_err(|error| {
-            Failure::usage(format!("`{}` has no audit log that can be read: {error}", data_dir.display()))
+        let noted = self.head.iter().map(|text| parse_head(text)).collect::<Result<Vec<_>, _>>()?;
+        let report = verify(&data_dir, &noted).map_err(|error| match error {
+            VerifyError::Io { .. } | VerifyError::Store(_) => {
+                let what = format!("`{}` has no audit log that can be read: {error}", data_dir.display());
+                Failure::usage(what).hint("name the data directory of a service that has run")
+            }
         })?;
+        let whole = report.problems.is_empty();
         if self.json {
             output::json(&report)?;
-        } else if let Some(problem) = &report.problem {
-            let file = output::printable(&problem.file.display().to_string());
-            output::line(&format!("NOT WHOLE: `{file}` line {}: {}", problem.line, problem.what))?;
         } else {
-            output::line(&format!("whole: {} lines, head {}:{}", report.lines, report.lines, report.head))?;
+            for problem in &report.problems {
+                let file = output::printable(&problem.file.display().to_string());
+                output::line(&format!("NOT WHOLE: `{file}` line {}: {}", problem.line, problem.what))?;
+            }
+            for chain in &report.chains {
+                let writer = output::printable(&chain.writer);
+                let verdict = if whole { "whole" } else { "found" };
+                let unconfirmed = match chain.unconfirmed {
+                    0 => String::new(),
+                    lines => format!(" ({lines} not confirmed yet)"),
+                };
+                let head = format!("{writer}:{}:{}", chain.lines, chain.sha256);
+                output::line(&format!("{verdict}: {} lines{unconfirmed}, head {head}", chain.lines))?;
+            }
         }
-        Ok(if report.problem.is_none() { Exit::Yes } else { Exit::Denied })
+        Ok(if whole { Exit::Yes } else { Exit::Denied })
     }
 }
 
-fn parse_head(text: &str) -> Result<(u64, &str), Failure> {
-    text.split_once(':')
-        .and_then(|(lines, sha256)| Some((lines.parse().ok()?, sha256)))
-        .filter(|(_, sha256)| sha256.len() == 64 && sha256.bytes().all(|byte| byte.is_ascii_hexdigit()))
+fn parse_head(text: &str) -> Result<NotedHead, Failure> {
+    let mut parts = text.split(':');
+    let head = match (parts.next(), parts.next().and_then(|seq| seq.parse().ok()), parts.next(), parts.next())
+    {
+        (Some(writer), Some(seq), Some(sha256), None) => {
+            Some(NotedHead { writer: writer.to_owned(), seq, sha256: sha256.to_owned() })
+        }
+        _ => None,
+    };
+    head.filter(|head| head.sha256.len() == 64 && head.sha256.bytes().all(|byte| byte.is_ascii_hexdigit()))
         .ok_or_else(|| {
             Failure::usage(format!("`--head {text}` is no head")).hint("give what this command printed")
         })
