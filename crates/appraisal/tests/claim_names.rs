@@ -1,5 +1,4 @@
 //! The names that policies may read are those that evidence yields.
-#![expect(clippy::unwrap_used, reason = "a failed step fails the test")]
 
 use appraisal::{SGX_CLAIM_NAMES, incoming, sgx_claims};
 use evidence::dcap::Endorsements;
