@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 from azure.core.credentials import AccessToken
 from azure.security.attestation import AttestationAdministrationClient
-from azure.security.attestation.aio import AttestationAdministrationClient as AsyncAttestationAdministrationClient
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -102,19 +101,13 @@ class Managed:
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 
-    def _client(self, make, credential, provider, options):
-        # Every answer is validated as strictly as the SDK can.
-        options = {"validate_issuer": True, "issuer": self.uri(provider)} | options
-        options["connection_verify"] = str(self.service.ca)
-        return make(self.uri(provider), credential, **options)
-
     def client(self, provider="default", role="contributor", token=None, **options):
+        """The SDK's client, which validates every answer as strictly as it can."""
         credential = Credential(token or self.token(provider, role))
-        return self._client(AttestationAdministrationClient, credential, provider, options)
-
-    def async_client(self, provider="default", role="contributor", **options):
-        credential = AsyncCredential(self.token(provider, role))
-        return self._client(AsyncAttestationAdministrationClient, credential, provider, options)
+        options = {"validate_issuer": True, "issuer": self.uri(provider)} | options
+        return AttestationAdministrationClient(
+            self.uri(provider), credential, connection_verify=str(self.service.ca), **options
+        )
 
     def request(self, provider, token, method, path, body=None, headers=None):
         """A request below the provider's path, with a token."""

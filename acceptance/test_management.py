@@ -5,9 +5,12 @@ One service holds providers of the AAD and the isolated trust model. The access 
 """
 
 import asyncio
+import hashlib
 import json
+import multiprocessing
 import os
 import subprocess
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -18,6 +21,7 @@ from azure.security.attestation import (
     AttestationTokenValidationException,
     AttestationType,
 )
+from azure.security.attestation.aio import AttestationAdministrationClient as AsyncAttestationAdministrationClient
 from cryptography.hazmat.primitives.asymmetric import ec
 
 import evidence
@@ -29,6 +33,7 @@ from managing import (
     POLICY_HASH,
     RENAMING,
     TOKEN_HASH_WITH_SPACES,
+    AsyncCredential,
     Credential,
     Managed,
     Signer,
@@ -279,18 +284,25 @@ def test_the_validators_of_the_sdk_notice_what_is_wrong(managed):
         managed.client(issuer="https://elsewhere.example").get_policy(SGX)
 
 
+async def asyncio_steps(uri, token, keywords):
+    async with AsyncAttestationAdministrationClient(uri, AsyncCredential(token), validate_issuer=True, issuer=uri) as client:
+        assert (await client.set_policy(SGX, POLICY, **keywords))[0].policy_resolution == "Updated"
+        assert (await client.get_policy(SGX))[0] == POLICY
+        assert (await client.reset_policy(SGX, **keywords))[0].policy_resolution == "Removed"
+        return len((await client.get_policy_management_certificates())[0])
+
+
+def in_asyncio(*args):
+    return asyncio.run(asyncio_steps(*args))
+
+
 def test_the_asyncio_client(managed, signer, monkeypatch):
+    """In a process of its own: its transport reads SSL_CERT_FILE once in the life of a process."""
     monkeypatch.setenv("SSL_CERT_FILE", str(managed.service.ca))
-
-    async def go(provider, **keywords):
-        async with managed.async_client(provider) as client:
-            assert (await client.set_policy(SGX, POLICY, **keywords))[0].policy_resolution == "Updated"
-            assert (await client.get_policy(SGX))[0] == POLICY
-            assert (await client.reset_policy(SGX, **keywords))[0].policy_resolution == "Removed"
-            return len((await client.get_policy_management_certificates())[0])
-
-    assert asyncio.run(go("default")) == 0
-    assert asyncio.run(go("isolated", **signer.keywords())) == 1
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
+        for provider, keywords, certificates in (("default", {}, 0), ("isolated", signer.keywords(), 1)):
+            steps = process.submit(in_asyncio, managed.uri(provider), managed.token(provider), keywords)
+            assert steps.result(60) == certificates
 
 
 def test_the_javascript_client(managed, signer, tmp_path):
@@ -325,3 +337,53 @@ def test_the_javascript_client(managed, signer, tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     print(done.stdout)
     assert "all steps done" in done.stdout
+
+
+def test_the_preview_of_2018_sets_a_policy_in_two_steps(managed, signer):
+    """Answers are bare JSON strings, and a policy stands in its JWS as plain text."""
+    contributor, reader = managed.token(), managed.token(role="reader")
+
+    def operation(method, path, body=None, token=contributor, version="2018-09-01-preview"):
+        headers = {"Content-Type": "text/plain"}
+        path = f"/operations/policy/{path}{'&' if '?' in path else '?'}api-version={version}"
+        return managed.request("default", token, method, path, body, headers)
+
+    def claims(answer):
+        assert answer.status == 200, answer.body
+        return decode(answer.json())[1]
+
+    payload = b64url(json.dumps({"AttestationPolicy": POLICY}).encode())
+    jws = f"eyJhbGciOiJub25lIn0.{payload}."
+    prepared = operation("POST", "updatepolicy?tee=SgxEnclave", jws)
+    assert claims(prepared)["maa-policyHash"] == hashlib.sha256(POLICY.encode()).hexdigest()
+    # Nothing is set yet, and what was prepared for one type is not set for another.
+    assert managed.client().get_policy(SGX)[0] != POLICY
+    assert operation("PUT", "current?tee=OpenEnclave", prepared.json()).status == 400
+    for token in (reader, managed.token("isolated"), "a.b.c", None):
+        assert operation("PUT", "current?tee=SgxEnclave", prepared.json(), token).status == 401
+    # Nor is what the caller has made, or a token that is for something else.
+    policy_answer = managed.request("default", contributor, "GET", "/policies/SgxEnclave?api-version=2020-10-01")
+    for other in (jws, policy_answer.token):
+        assert operation("PUT", "current?tee=SgxEnclave", other).status == 400
+    assert managed.client().get_policy(SGX)[0] != POLICY
+
+    assert operation("PUT", "current?tee=SgxEnclave", prepared.json()).status == 200
+    current = operation("GET", "current?tee=SgxEnclave", token=reader)
+    assert jws in json.dumps(claims(current) if isinstance(current.json(), str) else current.json())
+    assert operation("POST", "current?tee=SgxEnclave", "eyJhbGciOiJub25lIn0..", reader).status == 401
+    assert operation("POST", "current?tee=SgxEnclave", "eyJhbGciOiJub25lIn0..").status == 200
+    assert managed.client().get_policy(SGX)[0].startswith("version= 1.1;")
+    assert operation("GET", "current?tee=SgxEnclave", version="2020-10-01").status == 404
+
+
+def test_tcb_baselines_are_for_readers(managed):
+    path = "/tcbbaselines/SgxEnclave?api-version=2025-06-01"
+    assert managed.request("default", None, "GET", path).status == 401
+    answer = managed.request("default", managed.token(role="reader"), "GET", path)
+    assert answer.status == 200, answer.body
+    baselines = answer.json()["tcbBaselines"]
+    # The provider's own, which has no number unless it is configured, and the published ones.
+    numbers = [b["tcbEvaluationDataNumber"] for b in baselines if b["tcbIdentifier"] != "azuredefault"]
+    assert numbers == [15, 14, 13, 12, 11, 10]
+    selected = [b["tcbIdentifier"] for b in baselines if b["isSelectedTcb"]]
+    assert selected == ["azuredefault"], baselines
