@@ -23,6 +23,9 @@ const MAX_SUBJECT_CHARS: usize = 256;
 /// Claims that name the caller, the steadiest first: object id, subject, application.
 const SUBJECT_CLAIMS: [&str; 4] = ["oid", "sub", "appid", "azp"];
 
+/// Claims that hold several values as words of one text: RFC 9068's, and Entra's.
+const SCOPE_CLAIMS: [&str; 2] = ["scope", "scp"];
+
 /// An issuer that the operator trusts about callers.
 #[derive(Debug)]
 pub(super) struct TrustedIssuer {
@@ -158,7 +161,7 @@ impl TrustedIssuer {
         let subject = SUBJECT_CLAIMS.iter().find_map(text).unwrap_or("unnamed");
         let mut roles: Vec<Role> = Vec::new();
         for grant in &self.roles {
-            if token.claim(&grant.claim).is_some_and(|claim| holds(claim, &grant.value)) {
+            if token.claim(&grant.claim).is_some_and(|claim| holds(&grant.claim, claim, &grant.value)) {
                 roles.push(grant.role);
             }
         }
@@ -167,12 +170,13 @@ impl TrustedIssuer {
     }
 }
 
-/// Whether a claim holds a value: an array has it, or it is one of the words of a text, as `scope` (RFC
-/// 6749 §3.3) and Entra's `scp` are.
-fn holds(claim: &Value, value: &str) -> bool {
+/// Whether a claim holds a value: it is that text, or an array that has it. Only scopes are words in one
+/// text (RFC 6749 §3.3): in any other claim, such as a name, a caller may have chosen the words.
+fn holds(name: &str, claim: &Value, value: &str) -> bool {
     match claim {
         Value::Array(values) => values.iter().any(|element| element.as_str() == Some(value)),
-        Value::String(text) => text == value || text.split(' ').any(|word| word == value),
+        Value::String(words) if SCOPE_CLAIMS.contains(&name) => words.split(' ').any(|word| word == value),
+        Value::String(text) => text == value,
         _ => false,
     }
 }

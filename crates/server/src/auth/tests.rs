@@ -100,6 +100,7 @@ async fn roles_come_from_the_configured_claims() {
         (json!({ "scp": "attest.readx" }), false, false),
         (json!({ "groups": ["staff", "admins"] }), true, true),
         (json!({ "groups": { "admins": true } }), false, false),
+        (json!({ "groups": "staff admins" }), false, false),
         (json!({ "roles": ["Contributor"] }), false, false),
     ];
     for (changes, reads, writes) in cases {
