@@ -84,6 +84,8 @@ pub enum StartError {
 #[derive(Debug)]
 pub struct Server {
     app: Arc<App>,
+    /// Before the data directory: who opens that next finds the log complete, and alone.
+    audit: ClosesAudit,
     ca_pem: PathBuf,
     data_dir: DataDir,
     front: Arc<Front>,
@@ -137,6 +139,7 @@ impl Server {
             tracing::info!(uri = provider.issuer.uri(), listen = %local_addr, "ready");
         }
         Ok(Self {
+            audit: ClosesAudit(Arc::clone(&app)),
             app,
             ca_pem: data_dir.file(CA_FILE),
             data_dir,
@@ -179,6 +182,7 @@ impl Server {
         self.stop.send_replace(true);
         let _ = self.serving.await;
         let _ = self.refreshing.await;
+        let _ = tokio::task::spawn_blocking(move || drop(self.audit)).await;
         drop(self.data_dir);
         tracing::info!("stopped");
     }
@@ -197,6 +201,16 @@ impl Server {
         }
         self.stop().await;
         Ok(())
+    }
+}
+
+/// Closes the audit log when dropped, whoever else has the app.
+#[derive(Debug)]
+struct ClosesAudit(Arc<App>);
+
+impl Drop for ClosesAudit {
+    fn drop(&mut self) {
+        self.0.audit.close();
     }
 }
 

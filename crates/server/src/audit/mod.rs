@@ -15,9 +15,9 @@ pub mod verify;
 mod writer;
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 
 use serde::Serialize;
@@ -44,6 +44,11 @@ pub(crate) struct Event {
     /// Who called: subject and issuer of the access token.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) actor: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) api_version: Option<&'static str>,
+    /// The type that the request is about, from its path or, in 2018, from `tee`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) attestation_type: Option<&'static str>,
     /// Thumbprint of the certificate that was added or removed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) certificate: Option<String>,
@@ -104,8 +109,9 @@ struct Counters {
 pub(crate) struct AuditLog {
     attestation: AuditMode,
     counters: Arc<Counters>,
-    entries: Option<SyncSender<Entry>>,
-    thread: Option<JoinHandle<()>>,
+    /// None when the log is closed.
+    entries: RwLock<Option<SyncSender<Entry>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl AuditLog {
@@ -128,7 +134,8 @@ impl AuditLog {
             .name("audit".to_owned())
             .spawn(move || writer.run(&queue, &counted))
             .map_err(|source| AuditDirError::Io { path: directory, source })?;
-        Ok(Self { attestation, counters, entries: Some(entries), thread: Some(thread) })
+        let (entries, thread) = (RwLock::new(Some(entries)), Mutex::new(Some(thread)));
+        Ok(Self { attestation, counters, entries, thread })
     }
 
     /// Records an event, and returns when it is on the disk.
@@ -137,23 +144,32 @@ impl AuditLog {
     /// [`AuditUnavailable`]; what the event speaks of must then not be done, or not be answered.
     pub(crate) async fn record(&self, event: Event) -> Result<(), AuditUnavailable> {
         let (committed, wait) = oneshot::channel();
-        let entries = self.entries.as_ref().ok_or(AuditUnavailable)?;
-        entries.try_send(Entry { committed: Some(committed), event }).map_err(|_| AuditUnavailable)?;
+        if !self.send(Entry { committed: Some(committed), event }) {
+            return Err(AuditUnavailable);
+        }
         wait.await.unwrap_or(Err(AuditUnavailable))
     }
 
     /// Records an event if the disk keeps up; what is dropped is counted in the next event that is not.
     pub(crate) fn note(&self, event: Event) {
-        let taken = self.entries.as_ref().is_some_and(|entries| {
-            let waiting = self.counters.notes.fetch_add(1, Ordering::Relaxed);
-            let taken = waiting < NOTES && entries.try_send(Entry { committed: None, event }).is_ok();
-            if !taken {
-                self.counters.notes.fetch_sub(1, Ordering::Relaxed);
-            }
-            taken
-        });
-        if !taken {
+        let waiting = self.counters.notes.fetch_add(1, Ordering::Relaxed);
+        if waiting >= NOTES || !self.send(Entry { committed: None, event }) {
+            self.counters.notes.fetch_sub(1, Ordering::Relaxed);
             self.counters.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn send(&self, entry: Entry) -> bool {
+        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
+        entries.as_ref().is_some_and(|entries| entries.try_send(entry).is_ok())
+    }
+
+    /// Writes what was recorded, and nothing that comes later. It blocks on the disk.
+    pub(crate) fn close(&self) {
+        *self.entries.write().unwrap_or_else(PoisonError::into_inner) = None;
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
+            let _ = thread.join();
         }
     }
 
@@ -185,10 +201,7 @@ fn is_false(value: &bool) -> bool {
 impl Drop for AuditLog {
     /// Everything recorded goes to the disk before the process ends.
     fn drop(&mut self) {
-        self.entries = None;
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
+        self.close();
     }
 }
 

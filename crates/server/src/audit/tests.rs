@@ -1,4 +1,5 @@
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use super::line::NO_LINE;
@@ -192,6 +193,48 @@ async fn lines_that_the_database_did_not_confirm_are_kept_and_said() {
     assert!(lines(&directory)[7].contains("log damaged"), "{:?}", lines(&directory));
 }
 
+/// What a crash has torn is kept, each time in a file of its own, for its owner only.
+#[tokio::test]
+async fn torn_lines_of_several_crashes_are_kept_apart() {
+    let directory = written("audit_torn_again", 2).await;
+    for torn in ["{\"one", "{\"another"] {
+        let mut text = fs::read(log_file(&directory)).unwrap();
+        text.extend_from_slice(torn.as_bytes());
+        fs::write(log_file(&directory), text).unwrap();
+        drop(open(&directory, AuditMode::BestEffort).unwrap());
+    }
+    for (extension, torn) in [("torn", "{\"one"), ("1.torn", "{\"another")] {
+        let path = log_file(&directory).with_extension(extension);
+        assert_eq!(fs::read_to_string(&path).unwrap(), torn);
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        let name = path.file_name().unwrap().to_str().unwrap();
+        assert!(lines(&directory).iter().any(|line| line.contains(&format!("`{name}`"))), "{name}");
+    }
+    assert_eq!((lines(&directory).len(), problems(&directory)), (4, Vec::new()));
+}
+
+/// Whatever follows the last confirmed line, a line that cannot be one of ours is told.
+#[tokio::test]
+async fn what_was_appended_and_is_no_line_is_found() {
+    let directory = written("audit_appended", 2).await;
+    let append = |bytes: &[u8]| {
+        let mut text = fs::read(log_file(&directory)).unwrap();
+        text.extend_from_slice(bytes);
+        fs::write(log_file(&directory), text).unwrap();
+    };
+    append(&[b'x'; 100_000]);
+    assert_problem(&directory, 3, "does not end");
+    append(b"\n{}\n");
+    assert_problem(&directory, 3, "does not end");
+    let directory = written("audit_torn_in_the_middle", 2).await;
+    let writer = report(&directory).chains[0].writer.clone();
+    let mut text = fs::read(log_file(&directory)).unwrap();
+    text.extend_from_slice(b"{\"seq\":3");
+    fs::write(log_file(&directory), text).unwrap();
+    fs::write(directory.join("audit").join(writer::file_name(&writer, 3)), "").unwrap();
+    assert_problem(&directory, 3, "does not end");
+}
+
 #[tokio::test]
 async fn a_log_that_is_none_is_refused() {
     let directory = scratch("audit_file");
@@ -199,6 +242,88 @@ async fn a_log_that_is_none_is_refused() {
     fs::write(directory.join("audit"), "").unwrap();
     let error = open(&directory, AuditMode::BestEffort).unwrap_err();
     assert!(matches!(error, AuditDirError::Io { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_log_that_nobody_began_is_not_whole() {
+    let directory = scratch("audit_empty");
+    fs::create_dir_all(directory.join("audit")).unwrap();
+    drop(Store::open(&directory.join(store::FILE)).unwrap());
+    assert!(matches!(verify(&directory, &[]), Err(VerifyError::Empty { .. })));
+}
+
+/// The file stays open when its name is gone. What is written there then is recorded nowhere.
+#[tokio::test]
+async fn a_log_that_is_taken_away_while_it_is_written_records_nothing() {
+    type Take = fn(&Path);
+    let cases: [(&str, Take); 5] = [
+        ("replaced_by_a_file", |directory| {
+            fs::rename(directory.join("audit"), directory.join("away")).unwrap();
+            fs::write(directory.join("audit"), "").unwrap();
+        }),
+        ("replaced_by_a_directory", |directory| {
+            fs::rename(directory.join("audit"), directory.join("away")).unwrap();
+            fs::create_dir(directory.join("audit")).unwrap();
+        }),
+        ("replaced_by_a_copy", |directory| {
+            let (file, copy) = (log_file(directory), directory.join("copy"));
+            fs::copy(&file, &copy).unwrap();
+            fs::rename(copy, file).unwrap();
+        }),
+        ("removed", |directory| fs::remove_file(log_file(directory)).unwrap()),
+        ("emptied", |directory| fs::write(log_file(directory), "").unwrap()),
+    ];
+    for (name, take) in cases {
+        let directory = scratch(&format!("audit_while_{name}"));
+        let log = open(&directory, AuditMode::Required).unwrap();
+        log.record(event("before")).await.unwrap();
+        take(&directory);
+        assert_eq!(log.record(event("during")).await, Err(AuditUnavailable), "{name}");
+        assert_eq!(log.record(event("still")).await, Err(AuditUnavailable), "{name}");
+    }
+}
+
+/// Lines of a file that the log would go on in are not written over.
+#[tokio::test]
+async fn a_next_file_that_is_there_already_is_left_alone() {
+    let directory = scratch("audit_occupied");
+    let log = open(&directory, AuditMode::BestEffort).unwrap();
+    log.record(event("first")).await.unwrap();
+    let writer = report(&directory).chains[0].writer.clone();
+    // Wherever a batch ends that makes the first file long enough.
+    let next: Vec<_> =
+        (500..700).map(|seq| directory.join("audit").join(writer::file_name(&writer, seq))).collect();
+    for file in &next {
+        fs::write(file, "{}\n").unwrap();
+    }
+    let long = "x".repeat(32 * 1024);
+    for _ in 0..600 {
+        log.note(event(&long));
+    }
+    let mut outcome = Ok(());
+    for _ in 0..2 {
+        outcome = log.record(event("last")).await;
+    }
+    assert_eq!(outcome, Err(AuditUnavailable));
+    drop(log);
+    assert!(next.iter().all(|file| fs::read_to_string(file).unwrap() == "{}\n"));
+}
+
+#[tokio::test]
+async fn what_was_dropped_last_is_counted_when_the_log_is_closed() {
+    let directory = scratch("audit_dropped_last");
+    let log = open(&directory, AuditMode::BestEffort).unwrap();
+    log.record(event("before")).await.unwrap();
+    fs::rename(directory.join("audit"), directory.join("away")).unwrap();
+    log.note(event("unheard"));
+    assert_eq!(log.record(event("during")).await, Err(AuditUnavailable));
+    fs::rename(directory.join("away"), directory.join("audit")).unwrap();
+    log.close();
+    assert_eq!(log.record(event("after")).await, Err(AuditUnavailable));
+    log.note(event("after"));
+    assert_eq!(problems(&directory), []);
+    let lines = lines(&directory);
+    assert!(lines.len() == 2 && lines[1].contains("\"dropped\":1"), "{lines:?}");
 }
 
 #[tokio::test]
@@ -312,6 +437,13 @@ async fn what_arrives_together_is_committed_together() {
     assert_eq!(problems(&directory), [], "a log that is written to can be checked");
     drop(log);
     assert_eq!(report(&directory).chains[0].lines, 501);
+    // Lines of one commit have one time.
+    let mut times: Vec<_> = lines(&directory)
+        .iter()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["at"].clone().to_string())
+        .collect();
+    times.dedup();
+    assert!(times.len() < 250, "{} commits", times.len());
 }
 
 #[tokio::test]

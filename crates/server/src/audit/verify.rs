@@ -21,6 +21,12 @@ const MAX_PROBLEMS: usize = 64;
 /// Why a log cannot be checked.
 #[derive(Debug, thiserror::Error)]
 pub enum VerifyError {
+    /// There is a directory for a log, and no service has written to it.
+    #[error("`{}` has no log: no service has begun one", directory.display())]
+    Empty {
+        /// The directory.
+        directory: PathBuf,
+    },
     /// A file or the directory cannot be read.
     #[error("`{}` cannot be read: {source}", path.display())]
     Io {
@@ -93,8 +99,10 @@ pub fn verify(data_dir: &Path, noted: &[NotedHead]) -> Result<Report, VerifyErro
     for head in &heads {
         let files = files(&directory, &head.writer).map_err(unreadable)?;
         let mut walk = Walk::new(head, noted, &mut report.problems);
-        for (first, path) in &files {
-            walk.file(*first, path).map_err(|source| VerifyError::Io { path: path.clone(), source })?;
+        for (index, (first, path)) in files.iter().enumerate() {
+            let is_last = index.saturating_add(1) == files.len();
+            walk.file(*first, path, is_last)
+                .map_err(|source| VerifyError::Io { path: path.clone(), source })?;
         }
         let last = files.last().map_or(&directory, |(_, path)| path);
         let chain = walk.end(last);
@@ -104,6 +112,9 @@ pub fn verify(data_dir: &Path, noted: &[NotedHead]) -> Result<Report, VerifyErro
     let mut foreign = all_files(&directory).map_err(unreadable)?;
     foreign.retain(|(writer, ..)| !known(writer));
     foreign.sort();
+    if heads.is_empty() && foreign.is_empty() {
+        return Err(VerifyError::Empty { directory });
+    }
     for (_, _, path) in foreign {
         problem(&mut report.problems, path, 0, "the database knows no such writer");
     }
@@ -135,7 +146,7 @@ impl<'a> Walk<'a> {
         Self { at, head, noted, problems }
     }
 
-    fn file(&mut self, first: u64, path: &Path) -> io::Result<()> {
+    fn file(&mut self, first: u64, path: &Path, is_last: bool) -> io::Result<()> {
         let mut reader = BufReader::new(File::open(path)?);
         if Some(first) != self.at.seq.checked_add(1) {
             self.report(
@@ -153,9 +164,10 @@ impl<'a> Walk<'a> {
             if line.is_empty() {
                 break;
             }
+            let length = u64::try_from(line.len()).unwrap_or(u64::MAX);
             let Some(line) = line.strip_suffix(b"\n") else {
                 // A service is writing it, or a crash has torn it. Nobody was told that it is recorded.
-                if self.at.seq < self.head.seq {
+                if length == MAX_LINE_BYTES || self.at.seq < self.head.seq || !is_last {
                     self.report(path, number, "the line does not end");
                 }
                 break;

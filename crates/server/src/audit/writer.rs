@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -26,6 +26,9 @@ const GATHER: Duration = Duration::from_millis(50);
 
 /// A file that has grown beyond this is followed by another.
 const ROTATE_BYTES: u64 = 16 * 1024 * 1024;
+
+/// Torn lines kept of one file. Each is of a crash; many more would be of something else.
+const MAX_TORN: u32 = 1000;
 
 /// Random digits of a writer's name.
 const WRITER_BYTES: usize = 8;
@@ -73,9 +76,13 @@ enum CommitError {
 pub(super) struct Writer {
     directory: PathBuf,
     file: File,
+    /// Whether a batch that failed may have left bytes after `length`.
+    left_over: bool,
     /// Bytes of `file` that are whole lines on the disk.
     length: u64,
     head: AuditHead,
+    /// Where `file` is.
+    path: PathBuf,
     /// What was found at the start and has to be said.
     found: Vec<String>,
     store: Arc<Store>,
@@ -111,25 +118,23 @@ impl Writer {
                 "log longer: {unconfirmed} lines after line {recorded}, as a crash leaves them"
             ));
         }
-        Ok(Self { directory: directory.to_owned(), file, length: whole, head, found, store })
+        let directory = directory.to_owned();
+        Ok(Self { directory, file, left_over: false, length: whole, head, path, found, store })
     }
 
     /// Writes until nobody can record anything any more.
     pub(super) fn run(&mut self, queue: &Receiver<Entry>, counters: &Counters) {
-        let found = std::mem::take(&mut self.found);
-        let noted = |operation: String| Event { operation, outcome: "noted", ..Event::default() };
-        if !found.is_empty() {
-            tracing::error!(?found, "the audit log is not as it was left; run `vouchsafe audit verify`");
-            let entry = |operation| Entry { event: noted(operation), committed: None };
-            let _ = self.commit(&found.into_iter().map(entry).collect::<Vec<_>>());
+        if !self.found.is_empty() {
+            tracing::error!(found = ?self.found, "the audit log is not as it was left; run `vouchsafe audit verify`");
+            self.say_found();
         }
         while let Some(mut batch) = gather(queue) {
+            self.say_found();
             let notes = batch.iter().filter(|entry| entry.committed.is_none()).count();
             counters.notes.fetch_sub(notes, Ordering::Relaxed);
             let lost = counters.dropped.swap(0, Ordering::Relaxed);
             if lost > 0 {
-                let event = Event { dropped: Some(lost), ..noted("events dropped".to_owned()) };
-                batch.insert(0, Entry { event, committed: None });
+                batch.insert(0, dropped(lost));
             }
             let outcome = self.commit(&batch).map_err(|error| {
                 tracing::error!(%error, "the audit log cannot be written");
@@ -143,17 +148,35 @@ impl Writer {
                 let _ = committed.send(outcome);
             }
         }
+        let lost = counters.dropped.swap(0, Ordering::Relaxed);
+        if lost > 0
+            && let Err(error) = self.commit(&[dropped(lost)])
+        {
+            tracing::error!(%error, lost, "events were dropped, and the audit log does not say so");
+        }
+    }
+
+    /// Says in the log what was found at the start, if that was not said yet.
+    fn say_found(&mut self) {
+        let found: Vec<_> = self.found.iter().map(|operation| noted(operation.clone())).collect();
+        if !found.is_empty() && self.commit(&found).is_ok() {
+            self.found.clear();
+        }
     }
 
     /// Appends all of a batch, or none of it, and then says where the chain ends.
     fn commit(&mut self, batch: &[Entry]) -> Result<(), CommitError> {
         if self.length > ROTATE_BYTES {
             let path = self.directory.join(file_name(&self.head.writer, self.head.seq.saturating_add(1)));
-            self.file = options().open(path)?;
+            let file = options().open(&path)?;
+            // A failed attempt leaves an empty one. Lines of others stay what they are.
+            if file.metadata()?.len() > 0 {
+                return Err(
+                    io::Error::new(io::ErrorKind::AlreadyExists, "the next file has lines already").into()
+                );
+            }
             File::open(&self.directory)?.sync_all()?;
-            // No confirmed line has such a number: what a failed attempt has left is nothing.
-            self.file.set_len(0)?;
-            self.length = 0;
+            (self.file, self.path, self.length, self.left_over) = (file, path, 0, false);
         }
         let mut head = self.head.clone();
         let mut text = Vec::new();
@@ -168,8 +191,7 @@ impl Writer {
             text.push(b'\n');
         }
         if let Err(error) = self.append(&text) {
-            // Nothing of a batch that failed may be followed by another line.
-            let _ = self.file.set_len(self.length);
+            self.left_over = true;
             return Err(error.into());
         }
         self.length = self.length.saturating_add(u64::try_from(text.len()).unwrap_or(u64::MAX));
@@ -179,12 +201,37 @@ impl Writer {
     }
 
     fn append(&mut self, text: &[u8]) -> io::Result<()> {
-        // A directory that was moved away takes no more events, although the open file would.
-        fs::metadata(&self.directory)?;
+        let (file, there) = (self.file.metadata()?, fs::metadata(&self.path)?);
+        // A file that was moved away, removed or replaced takes no more events, although the open one would.
+        if (file.dev(), file.ino()) != (there.dev(), there.ino()) {
+            return Err(io::Error::other(
+                "the file was replaced; restart the service to go on without its lines",
+            ));
+        }
+        // Nothing of a batch that failed may be followed by another line.
+        if self.left_over && file.len() > self.length {
+            self.file.set_len(self.length)?;
+        } else if file.len() != self.length {
+            return Err(io::Error::other(
+                "another program has written to the file; restart the service to go on",
+            ));
+        }
+        self.left_over = false;
         self.file.seek(SeekFrom::Start(self.length))?;
         self.file.write_all(text)?;
         self.file.sync_data()
     }
+}
+
+/// An event that the log says of itself.
+fn noted(operation: String) -> Entry {
+    Entry { event: Event { operation, outcome: "noted", ..Event::default() }, committed: None }
+}
+
+fn dropped(lost: u64) -> Entry {
+    let mut entry = noted("events dropped".to_owned());
+    entry.event.dropped = Some(lost);
+    entry
 }
 
 /// What has arrived, at least one event; none when no more can come.
@@ -210,11 +257,34 @@ fn set_torn_aside(path: &Path, file: &mut File, found: &mut Vec<String>) -> io::
     let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end.saturating_add(1));
     let length = u64::try_from(whole).unwrap_or(u64::MAX);
     if let Some(torn) = text.get(whole..).filter(|torn| !torn.is_empty()) {
-        fs::write(path.with_extension("torn"), torn)?;
+        let aside = set_aside(path, torn)?;
         file.set_len(length)?;
-        found.push("log healed: a line torn by a crash was set aside".to_owned());
+        file.sync_all()?;
+        let bytes = torn.len();
+        found
+            .push(format!("log healed: {bytes} bytes of a line torn by a crash were set aside as `{aside}`"));
     }
     Ok(length)
+}
+
+/// Keeps `torn` in a file of its own beside the log, and returns its name.
+fn set_aside(path: &Path, torn: &[u8]) -> io::Result<String> {
+    for number in 0..MAX_TORN {
+        let extension = if number == 0 { "torn".to_owned() } else { format!("{number}.torn") };
+        let aside = path.with_extension(extension);
+        match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&aside) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+            Ok(mut file) => {
+                file.write_all(torn)?;
+                file.sync_all()?;
+                return Ok(aside.file_name().unwrap_or_default().to_string_lossy().into_owned());
+            }
+        }
+    }
+    Err(io::Error::other(format!(
+        "there are {MAX_TORN} torn lines of it already; move the `.torn` files away"
+    )))
 }
 
 /// Moves `head` along the lines that follow it, and counts them. The line that `head` names must be there, as it
@@ -277,4 +347,34 @@ fn options() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.create(true).truncate(false).read(true).write(true).mode(0o600);
     options
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::verify::verify;
+    use super::*;
+    use crate::store::FILE;
+    use crate::test_support::scratch;
+
+    /// As on a disk that is full and then has room again.
+    #[test]
+    fn what_a_failed_batch_has_left_is_followed_by_nothing() {
+        let data_dir = scratch("audit_left_over");
+        fs::create_dir_all(&data_dir).unwrap();
+        let store = Arc::new(Store::open(&data_dir.join(FILE)).unwrap());
+        let mut writer = Writer::open(&data_dir.join(super::super::DIRECTORY), store).unwrap();
+        writer.commit(&[noted("one".to_owned())]).unwrap();
+        let writable = std::mem::replace(&mut writer.file, File::open(&writer.path).unwrap());
+        assert!(matches!(writer.commit(&[noted("two".to_owned())]), Err(CommitError::Io(_))));
+        writer.file = writable;
+        writer
+            .file
+            .write_all(b"{\"seq\":2,\"at\":\"half of a line that is longer than the one that follows it\"\n")
+            .unwrap();
+        writer.commit(&[noted("two".to_owned())]).unwrap();
+        let report = verify(&data_dir, &[]).unwrap();
+        assert_eq!((report.chains[0].lines, report.problems), (2, Vec::new()));
+        let text = fs::read_to_string(&writer.path).unwrap();
+        assert_eq!(text.lines().count(), 2, "{text}");
+    }
 }

@@ -103,6 +103,8 @@ pub(crate) enum AuthError {
 /// A caller who is not let in, and what to tell them about it in `WWW-Authenticate`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Refusal {
+    /// Who it is, if the token says so and only a role is missing.
+    pub(crate) caller: Option<Caller>,
     pub(crate) challenge: HeaderValue,
     pub(crate) error: AuthError,
 }
@@ -173,7 +175,7 @@ impl Authorizer {
             return Ok(caller);
         }
         let needed = if permission == Permission::Read { "Reader" } else { "Contributor" };
-        Err(self.refuse(AuthError::MissingRole { needed }))
+        Err(Refusal { caller: Some(caller), ..self.refuse(AuthError::MissingRole { needed }) })
     }
 
     /// The challenge of RFC 6750 §3, which names no error where there was no token.
@@ -184,7 +186,8 @@ impl Authorizer {
             AuthError::Refused(_) | AuthError::UnknownIssuer => ", error=\"invalid_token\"",
         };
         let challenge = HeaderValue::try_from(format!("Bearer {}{told}", self.challenge));
-        Refusal { challenge: challenge.unwrap_or(HeaderValue::from_static("Bearer")), error }
+        let challenge = challenge.unwrap_or(HeaderValue::from_static("Bearer"));
+        Refusal { caller: None, challenge, error }
     }
 }
 

@@ -3,10 +3,11 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use api::{ApiVersion, AttestationType};
 use axum::body::Body;
-use axum::extract::{FromRequestParts, Request, State};
+use axum::extract::{FromRequestParts, Query, Request, State};
 use axum::http::request::Parts;
-use axum::http::{Method, StatusCode};
+use axum::http::{Method, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
@@ -45,6 +46,8 @@ impl Record {
         let provider = provider.and_then(|ProviderIndex(index)| app.providers.get(*index));
         let path: String = request.uri().path().chars().take(MAX_PATH_CHARS).collect();
         let event = Event {
+            api_version: ApiVersion::from_query(request.uri().query()).ok().map(ApiVersion::as_str),
+            attestation_type: attestation_type(request.uri()),
             operation: format!("{} {path}", request.method()),
             provider: provider.map(|provider| provider.management.provider_id().to_owned()),
             request_id: request.extensions().get::<RequestId>().map(|id| id.as_str().to_owned()),
@@ -121,7 +124,7 @@ pub(super) async fn management(State(app): State<Arc<App>>, request: Request, ne
     let is_change = request.method() != Method::GET;
     let (record, response) = run(&app, request, next, Kind::Management).await;
     let event = record.finished(&response);
-    if event.actor.is_none() {
+    if event.actor.is_none() || response.status() == StatusCode::UNAUTHORIZED {
         app.audit.note(event);
         return response;
     }
@@ -146,6 +149,17 @@ pub(super) async fn attestation(State(app): State<Arc<App>>, request: Request, n
         Ok(()) => response,
         Err(unavailable) => Failure::from(unavailable).into_response(),
     }
+}
+
+/// The attestation type that a request is about, which stands in its path or, in 2018, in `tee`.
+fn attestation_type(uri: &Uri) -> Option<&'static str> {
+    let known = |name: &str| name.parse().ok().map(AttestationType::as_str);
+    let in_query = || {
+        let Query(parameters) = Query::<Vec<(String, String)>>::try_from_uri(uri).ok()?;
+        let tee = parameters.iter().find(|(name, _)| name.eq_ignore_ascii_case("tee"));
+        tee.and_then(|(_, value)| known(value))
+    };
+    uri.path().split(['/', ':']).find_map(known).or_else(in_query)
 }
 
 /// Whether evidence was looked at, or a caller was not let in who must be known.

@@ -261,7 +261,7 @@ impl From<AuditUnavailable> for Failure {
 
 /// A caller without the role is answered as one without a token, as Azure Attestation does.
 impl From<Refusal> for Failure {
-    fn from(Refusal { challenge, error }: Refusal) -> Self {
+    fn from(Refusal { challenge, error, .. }: Refusal) -> Self {
         if let AuthError::Unavailable(unavailable) = &error {
             let message = "the caller's access token cannot be verified at the moment; try again later";
             let failure =

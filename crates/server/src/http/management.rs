@@ -194,7 +194,14 @@ pub(super) async fn authorize(
     now: OffsetDateTime,
 ) -> Result<String, Failure> {
     let record = record.ok_or(AuditUnavailable)?;
-    let caller = provider.authorizer.authorize(headers, permission, now).await?.to_string();
+    let caller = match provider.authorizer.authorize(headers, permission, now).await {
+        Ok(caller) => caller.to_string(),
+        Err(refusal) => {
+            // Who may not do it is named, too: then it matters who it was.
+            refusal.caller.iter().for_each(|caller| record.actor(&caller.to_string()));
+            return Err(refusal.into());
+        }
+    };
     record.actor(&caller);
     if permission != Permission::Read {
         record.begin().await?;

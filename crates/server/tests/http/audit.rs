@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 use tokio::io::AsyncWriteExt;
 
 use crate::limits::{connect, read_to_end};
-use crate::managed::{Managed, Signer, isolate};
+use crate::managed::{Managed, RESET, Signer, isolate};
 use crate::support::{Service, b64, forge, offline_config, send};
 
 const POLICY: &str = "/policies/SgxEnclave?api-version=2020-10-01";
@@ -136,13 +136,52 @@ async fn a_record_says_what_changed_and_nothing_that_a_stranger_made_long() {
         assert_eq!(of(operation, "succeeded")["certificate"], other.thumbprint());
     }
     of("GET /certificates", "succeeded");
-    assert_eq!(of("PUT /policies/sgxenclave", "refused")["error_code"], "Unauthorized");
+    // Who may not do it is named, as who may.
+    let refused = of("PUT /policies/sgxenclave", "refused");
+    assert_eq!(refused["error_code"], "Unauthorized");
+    assert_eq!(refused["actor"], "admin of urn:vouchsafe:local");
+    assert_eq!(
+        (&refused["attestation_type"], &refused["api_version"]),
+        (&json!("SgxEnclave"), &json!("2020-10-01"))
+    );
     let attested: Vec<_> =
         events.iter().filter(|event| event["operation"].as_str().unwrap().contains("attest")).collect();
     assert_eq!(attested.len(), 1, "{attested:?}");
     assert_eq!(attested[0]["draft"], true);
     assert!(events.iter().all(|event| event.to_string().len() < 2048));
     assert_eq!(events.len(), 8, "{events:?}");
+}
+
+/// The forms of 2018 name the attestation type in a parameter.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_says_which_policy_was_changed_in_2018() {
+    let config = offline_config("audit_2018", &forge(b"").mint());
+    let data_dir = config.data_dir.clone();
+    let managed = Managed::start(config).await;
+    let reset =
+        managed.service.url("/operations/policy/current?api-version=2018-09-01-preview&Tee=OpenEnclave");
+    let request = managed.service.client.post(reset).bearer_auth(&managed.contributor).body(RESET);
+    assert_eq!(send(request).await.status, 200);
+    managed.service.server.stop().await;
+    let events = events(&data_dir);
+    assert_eq!(events.len(), 2, "{events:?}");
+    for event in &events {
+        assert_eq!(event["attestation_type"], "OpenEnclave");
+        assert_eq!(event["api_version"], "2018-09-01-preview");
+    }
+}
+
+/// Also where others still hold the service: the data directory is free for the next one then.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_is_dropped_has_written_its_log() {
+    let minted = forge(b"").mint();
+    let config = offline_config("audit_dropped", &minted);
+    let data_dir = config.data_dir.clone();
+    let service = Service::start(config).await;
+    assert_eq!(service.attest_quote(&minted).await.status, 200);
+    drop(service.server);
+    assert_eq!(events(&data_dir).len(), 1);
+    assert_eq!(verify(&data_dir, &[]).unwrap().problems, []);
 }
 
 /// A request whose time runs out may have been done.

@@ -33,7 +33,7 @@ impl Verify {
         let data_dir = self.data_dir.map_or_else(files::default_data_dir, Ok)?;
         let noted = self.head.iter().map(|text| parse_head(text)).collect::<Result<Vec<_>, _>>()?;
         let report = verify(&data_dir, &noted).map_err(|error| match error {
-            VerifyError::Io { .. } | VerifyError::Store(_) => {
+            VerifyError::Empty { .. } | VerifyError::Io { .. } | VerifyError::Store(_) => {
                 let what = format!("`{}` has no audit log that can be read: {error}", data_dir.display());
                 Failure::usage(what).hint("name the data directory of a service that has run")
             }
