@@ -8,6 +8,7 @@
 //! - public keys and the signatures checked with them: [`verify`], chosen at run time: [`public_key`].
 //! - what TPMs derive and encrypt: [`tpm_kdf`].
 //! - private keys of this service: [`sign`].
+//! - what is kept by others for this service: [`seal`].
 //! - bytes of the system generator: [`random`].
 #![forbid(unsafe_code)]
 
@@ -15,6 +16,7 @@ pub mod digest;
 pub mod hash;
 pub mod public_key;
 pub mod random;
+pub mod seal;
 pub mod sign;
 pub mod tpm_kdf;
 pub mod verify;
@@ -23,5 +25,6 @@ pub use digest::{sha1, sha256, sha256_of_parts, sha384, sha512};
 pub use hash::{Digest, HashAlgorithm};
 pub use public_key::{Curve, PublicKey, SignatureScheme};
 pub use random::random_bytes;
+pub use seal::SealingKey;
 pub use sign::{SigningAlgorithm, SigningKey};
 pub use verify::{BadKey, BadSignature, P256PublicKey, RsaPublicKey, verify_p256_fixed_once};

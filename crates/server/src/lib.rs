@@ -27,9 +27,11 @@ mod single_flight;
 pub mod store;
 #[cfg(test)]
 mod test_support;
+mod tpm;
 
 pub use config::{Config, ConfigError};
 pub use data_dir::DataDirError;
 pub use identity::IdentityError;
 pub use management::OpenPoliciesError;
 pub use server::{Server, StartError};
+pub use tpm::SealerError;

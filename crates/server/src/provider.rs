@@ -16,6 +16,7 @@ use crate::identity;
 use crate::management::Management;
 use crate::server::StartError;
 use crate::store::Store;
+use crate::tpm::{Sealer, Tpm};
 
 /// A provider, ready to attest.
 #[derive(Debug)]
@@ -27,6 +28,7 @@ pub(crate) struct Provider {
     pub(crate) explain_denials: bool,
     pub(crate) issuer: Issuer,
     pub(crate) management: Management,
+    pub(crate) tpm: Tpm,
 }
 
 impl Provider {
@@ -40,6 +42,7 @@ impl Provider {
         dir: &DataDir,
         store: Arc<Store>,
         local_issuer: &LocalIssuer,
+        sealer: &Arc<Sealer>,
         local_addr: SocketAddr,
         danger_appraise_at: Option<OffsetDateTime>,
         now: OffsetDateTime,
@@ -62,6 +65,7 @@ impl Provider {
             explain_denials: config.explain_denials,
             issuer: Issuer::new(uri, signer),
             management: Management::open(config, store, danger_appraise_at, now)?,
+            tpm: Tpm::prepare(&config.tpm, Arc::clone(sealer)),
         })
     }
 }

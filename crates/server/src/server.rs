@@ -30,6 +30,7 @@ use crate::management::OpenPoliciesError;
 use crate::pck_cache::PckCache;
 use crate::provider::Provider;
 use crate::store::{self, Store, StoreError};
+use crate::tpm::{Sealer, SealerError};
 
 /// File of the certificate authority that clients must trust.
 const CA_FILE: &str = "ca.pem";
@@ -69,6 +70,9 @@ pub enum StartError {
     /// The policies of a provider cannot be used.
     #[error(transparent)]
     Policies(#[from] OpenPoliciesError),
+    /// The key that seals what clients carry cannot be used.
+    #[error(transparent)]
+    Sealer(#[from] SealerError),
     /// The database cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -237,6 +241,7 @@ fn prepare(config: &Config, local_addr: SocketAddr) -> Result<Prepared, StartErr
     };
     let store = Arc::new(Store::open(&data_dir.file(store::FILE))?);
     let local_issuer = LocalIssuer::open(&data_dir)?;
+    let sealer = Arc::new(Sealer::open(config.context_key_file.as_deref(), &data_dir)?);
     let providers = config
         .all_providers()
         .map(|provider| {
@@ -246,6 +251,7 @@ fn prepare(config: &Config, local_addr: SocketAddr) -> Result<Prepared, StartErr
                 &data_dir,
                 store,
                 &local_issuer,
+                &sealer,
                 local_addr,
                 config.danger_appraise_at,
                 now,

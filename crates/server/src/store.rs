@@ -7,6 +7,8 @@
 
 pub(crate) mod audit;
 pub(crate) mod management;
+pub(crate) mod tpm_challenges;
+pub(crate) mod tpm_machines;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -19,7 +21,8 @@ use time::OffsetDateTime;
 pub const FILE: &str = "vouchsafe.db";
 
 /// Each entry takes the database from the version of its index to the next.
-const MIGRATIONS: [&str; 3] = [ENDORSEMENT_TABLES, management::TABLES, audit::TABLES];
+const MIGRATIONS: [&str; 5] =
+    [ENDORSEMENT_TABLES, management::TABLES, audit::TABLES, tpm_challenges::TABLES, tpm_machines::TABLES];
 
 const ENDORSEMENT_TABLES: &str = "
     CREATE TABLE endorsement (
@@ -258,7 +261,7 @@ mod tests {
         let path = path("store_newer");
         drop(Store::open(&path).unwrap());
         Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
-        assert!(matches!(Store::open(&path), Err(StoreError::TooNew { found: 99, known: 3, .. })));
+        assert!(matches!(Store::open(&path), Err(StoreError::TooNew { found: 99, known: 5, .. })));
         std::fs::write(&path, vec![b'x'; 8192]).unwrap();
         assert!(matches!(Store::open(&path), Err(StoreError::Database { .. })));
     }

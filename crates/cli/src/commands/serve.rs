@@ -82,6 +82,10 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<String>,
 
+    /// Directory with the issuers to trust for keys in TPMs: `ek/` of endorsement keys, `aik/` of attestation keys
+    #[arg(long, value_name = "DIR")]
+    tpm_roots: Option<PathBuf>,
+
     /// Appraise evidence and endorsements as of TIME, to replay old evidence; token times stay real
     #[arg(long, value_name = "TIME")]
     danger_appraise_at: Option<String>,
@@ -131,6 +135,7 @@ impl Serve {
             .flag("provider.baseline.min_tcb_evaluation", number(self.min_tcb_evaluation))
             .flag("provider.baseline.max_endorsement_age_days", number(self.max_endorsement_age))
             .flag("provider.token_algorithm", self.token_algorithm.clone())
+            .flag("provider.tpm.roots", self.tpm_roots.as_deref().map(path_text).transpose()?)
             .flag("tls.cert_file", self.tls_cert.clone())
             .flag("tls.key_file", self.tls_key.clone())
             .flag("trust_anchors.pck_root_files", self.trust_pck_root.clone())

@@ -29,8 +29,9 @@ pub(super) enum Kind {
 }
 
 /// Every key that is not in a list of tables. A test compares it with the documented example.
-pub(super) const KEYS: [(&str, Kind); 36] = [
+pub(super) const KEYS: [(&str, Kind); 42] = [
     ("audit.attestation", Kind::Text),
+    ("context_key_file", Kind::Path),
     ("danger_appraise_at", Kind::Text),
     ("data_dir", Kind::Path),
     ("endorsements.fetch_timeout_secs", Kind::Integer),
@@ -59,6 +60,11 @@ pub(super) const KEYS: [(&str, Kind); 36] = [
     ("provider.path_prefix", Kind::Text),
     ("provider.policy_signer_certificates", Kind::Paths),
     ("provider.token_algorithm", Kind::Text),
+    ("provider.tpm.anonymous_attestation", Kind::Boolean),
+    ("provider.tpm.challenge_lifetime_minutes", Kind::Integer),
+    ("provider.tpm.custom_claim_prefix", Kind::Text),
+    ("provider.tpm.pcr_encoding", Kind::Text),
+    ("provider.tpm.roots", Kind::Path),
     ("provider.trust_model", Kind::Text),
     ("provider.uri", Kind::Text),
     ("tls.cert_file", Kind::Path),
@@ -176,6 +182,9 @@ fn absolute_paths(table: &mut Table, directory: &Path) {
             resolve_tables(provider);
             if let Some(Value::Array(files)) = provider.get_mut("policy_signer_certificates") {
                 files.iter_mut().for_each(resolve);
+            }
+            if let Some(roots) = provider.get_mut("tpm").and_then(|tpm| tpm.get_mut("roots")) {
+                resolve(roots);
             }
         }
     }

@@ -11,6 +11,7 @@ mod load;
 mod schema;
 #[cfg(test)]
 mod tests;
+mod tpm;
 mod validate;
 
 pub use error::ConfigError;
@@ -21,6 +22,7 @@ pub use schema::{
     TrustModel,
 };
 pub(crate) use schema::{DEFAULT_PROVIDER, seconds};
+pub use tpm::{PcrEncoding, TpmConfig};
 
 /// The documented configuration file: every key, commented out at its default value.
 pub const EXAMPLE: &str = include_str!("example.toml");

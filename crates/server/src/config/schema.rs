@@ -12,7 +12,7 @@ use serde::Deserialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use super::ConfigError;
+use super::{ConfigError, TpmConfig};
 
 /// The whole configuration of a service.
 #[derive(Debug, Clone, Deserialize)]
@@ -20,6 +20,9 @@ use super::ConfigError;
 pub struct Config {
     /// The audit log.
     pub audit: AuditConfig,
+    /// Key of 32 random bytes that seals what clients carry from one request to the next; replicas share
+    /// one. By default `context-key` in the data directory, made when it is missing.
+    pub context_key_file: Option<PathBuf>,
     /// Appraise evidence and endorsements as of this time instead of the clock's. Token times stay real.
     #[serde(deserialize_with = "optional_time")]
     pub danger_appraise_at: Option<OffsetDateTime>,
@@ -68,6 +71,8 @@ pub struct ProviderConfig {
     pub policy_signer_certificates: Vec<PathBuf>,
     /// The signature algorithm of its tokens.
     pub token_algorithm: TokenAlgorithm,
+    /// How it attests machines with TPMs.
+    pub tpm: TpmConfig,
     /// Who may change its policies; chosen once.
     pub trust_model: TrustModel,
     /// Issuer of its tokens and base of its endpoints, without trailing slash.
@@ -269,6 +274,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             audit: AuditConfig::default(),
+            context_key_file: None,
             danger_appraise_at: None,
             data_dir: PathBuf::from("vouchsafe-data"),
             endorsements: EndorsementsConfig::default(),

@@ -51,7 +51,8 @@ fn the_example_changes_nothing_and_names_every_key() {
 #[test]
 fn every_default_in_the_example_is_the_default() {
     // Keys whose line shows an example because the default is none.
-    const EXAMPLES: [&str; 20] = [
+    const EXAMPLES: [&str; 22] = [
+        "context_key_file",
         "danger_appraise_at",
         "data_dir",
         "cert_file",
@@ -71,6 +72,7 @@ fn every_default_in_the_example_is_the_default() {
         "offline",
         "pcs_ca_file",
         "root_ca_crl_url",
+        "roots",
         "tcb_signing_root_files",
     ];
     let is_example = |line: &&str| {

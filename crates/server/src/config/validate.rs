@@ -71,6 +71,7 @@ impl ProviderConfig {
             let types = POLICY_TYPES.map(|kind| format!("`{kind}`")).join(", ");
             return Err(ConfigError::invalid("provider.policies", name, format!("use one of {types}")));
         }
+        self.tpm.validate()?;
         let Some(prefix) = self.prefix() else { return Ok(()) };
         let key = if self.path_prefix.is_some() { "provider.path_prefix" } else { "provider.uri" };
         api::path::parse_prefix(&prefix)
