@@ -3,7 +3,9 @@
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{KeyPair as RsaKeyPair, KeySize};
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair, RSA_PKCS1_SHA256};
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair, RSA_PKCS1_SHA256, RSA_PSS_SHA256,
+};
 use zeroize::Zeroizing;
 
 /// What a [`SigningKey`] signs with (RFC 7518 §3.1).
@@ -130,6 +132,19 @@ impl SigningKey {
             }
         }
     }
+
+    /// Signs SHA-256 of `message` with an RSA key by RSASSA-PSS, MGF1 with SHA-256 and a salt of 32 bytes: PS256
+    /// (RFC 7518 §3.5).
+    ///
+    /// # Errors
+    /// [`SignError::InvalidKey`] for a key that is not RSA, [`SignError::Signing`] if the library refused.
+    pub fn sign_ps256(&self, message: &[u8]) -> Result<Vec<u8>, SignError> {
+        let Inner::Rs256(key) = &self.inner else { return Err(SignError::InvalidKey) };
+        let mut signature = vec![0; key.public_modulus_len()];
+        key.sign(&RSA_PSS_SHA256, &SystemRandom::new(), message, &mut signature)
+            .map_err(|_| SignError::Signing)?;
+        Ok(signature)
+    }
 }
 
 impl std::fmt::Debug for SigningKey {
@@ -141,6 +156,8 @@ impl std::fmt::Debug for SigningKey {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hash::HashAlgorithm;
+    use crate::public_key::{PublicKey, SignatureScheme};
     use crate::verify::{BadKey, BadSignature, P256PublicKey, RsaPublicKey};
 
     #[test]
@@ -167,6 +184,23 @@ mod tests {
         assert_eq!(crate::verify_p256_fixed_once(&coordinates, b"message", &signature), Ok(()));
         assert_eq!(crate::verify_p256_fixed_once(&coordinates, b"messagf", &signature), Err(BadSignature));
         assert_eq!(crate::verify_p256_fixed_once(&[4; 64], b"message", &signature), Err(BadSignature));
+    }
+
+    #[test]
+    fn ps256_is_made_by_rsa_keys_only() {
+        let key = SigningKey::generate(SigningAlgorithm::Rs256).unwrap();
+        let spki = key.public_key_der().unwrap();
+        // SubjectPublicKeyInfo of such a key: the modulus ends before the five bytes of the exponent 65537.
+        let public = PublicKey::rsa(&spki[spki.len() - 261..spki.len() - 5], &[1, 0, 1]).unwrap();
+        let signature = key.sign_ps256(b"message").unwrap();
+        let pss = SignatureScheme::RsaPss(HashAlgorithm::Sha256);
+        assert_eq!(public.verify(pss, b"message", &signature), Ok(()));
+        assert_eq!(public.verify(pss, b"messagf", &signature), Err(BadSignature));
+        let pkcs1 = SignatureScheme::RsaPkcs1(HashAlgorithm::Sha256);
+        assert_eq!(public.verify(pkcs1, b"message", &signature), Err(BadSignature));
+        assert_ne!(key.sign_ps256(b"message").unwrap(), signature, "the salt is random");
+        let other = SigningKey::generate(SigningAlgorithm::Es256).unwrap();
+        assert_eq!(other.sign_ps256(b"message").err(), Some(SignError::InvalidKey));
     }
 
     #[test]
