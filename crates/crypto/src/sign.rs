@@ -8,6 +8,8 @@ use aws_lc_rs::signature::{
 };
 use zeroize::Zeroizing;
 
+use crate::public_key::{Curve, PublicKey};
+
 /// What a [`SigningKey`] signs with (RFC 7518 §3.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum SigningAlgorithm {
@@ -113,6 +115,22 @@ impl SigningKey {
         Ok(der.as_ref().to_vec())
     }
 
+    /// The public half, for whoever needs its numbers.
+    ///
+    /// # Errors
+    /// [`SignError::InvalidKey`] if the library cannot export it.
+    pub fn public_key(&self) -> Result<PublicKey, SignError> {
+        match &self.inner {
+            Inner::Es256(key) => PublicKey::ec_point(Curve::P256, key.public_key().as_ref()),
+            Inner::Rs256(key) => {
+                let (modulus, exponent) =
+                    rsa_numbers(key.public_key().as_ref()).ok_or(SignError::InvalidKey)?;
+                PublicKey::rsa(modulus, exponent)
+            }
+        }
+        .map_err(|_| SignError::InvalidKey)
+    }
+
     /// Signs SHA-256 of `message`: raw `r ‖ s` for ES256, PKCS #1 v1.5 for RS256 (RFC 7518 §3.3, §3.4).
     ///
     /// # Errors
@@ -153,11 +171,35 @@ impl std::fmt::Debug for SigningKey {
     }
 }
 
+/// Modulus and exponent of a DER `RSAPublicKey` (RFC 8017 A.1.1) as the library writes it.
+fn rsa_numbers(der: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (sequence, _) = der_element(der, 0x30)?;
+    let (modulus, rest) = der_element(sequence, 0x02)?;
+    let (exponent, _) = der_element(rest, 0x02)?;
+    Some((modulus, exponent))
+}
+
+/// The content of the element with this tag that `der` starts with, and what follows it (X.690 §8.1).
+fn der_element(der: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
+    let (&found, rest) = der.split_first()?;
+    let (&first, rest) = rest.split_first()?;
+    if found != tag {
+        return None;
+    }
+    if first < 0x80 {
+        return rest.split_at_checked(first.into());
+    }
+    let (length, rest) = rest.split_at_checked((first & 0x7f).into())?;
+    let length =
+        length.iter().try_fold(0_usize, |sum, byte| sum.checked_mul(256)?.checked_add((*byte).into()))?;
+    rest.split_at_checked(length)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::hash::HashAlgorithm;
-    use crate::public_key::{PublicKey, SignatureScheme};
+    use crate::public_key::SignatureScheme;
     use crate::verify::{BadKey, BadSignature, P256PublicKey, RsaPublicKey};
 
     #[test]
@@ -180,6 +222,7 @@ mod tests {
         assert_eq!(public.verify_fixed(b"message", &signature), Ok(()));
         assert_eq!(public.verify_fixed(b"messagf", &signature), Err(BadSignature));
         assert_eq!(public.verify_der(b"message", &signature), Err(BadSignature));
+        assert_eq!(key.public_key().unwrap().point(), Some(public.point().as_slice()));
         let coordinates: [u8; 64] = spki[spki.len() - 64..].try_into().unwrap();
         assert_eq!(crate::verify_p256_fixed_once(&coordinates, b"message", &signature), Ok(()));
         assert_eq!(crate::verify_p256_fixed_once(&coordinates, b"messagf", &signature), Err(BadSignature));
@@ -189,9 +232,7 @@ mod tests {
     #[test]
     fn ps256_is_made_by_rsa_keys_only() {
         let key = SigningKey::generate(SigningAlgorithm::Rs256).unwrap();
-        let spki = key.public_key_der().unwrap();
-        // SubjectPublicKeyInfo of such a key: the modulus ends before the five bytes of the exponent 65537.
-        let public = PublicKey::rsa(&spki[spki.len() - 261..spki.len() - 5], &[1, 0, 1]).unwrap();
+        let public = key.public_key().unwrap();
         let signature = key.sign_ps256(b"message").unwrap();
         let pss = SignatureScheme::RsaPss(HashAlgorithm::Sha256);
         assert_eq!(public.verify(pss, b"message", &signature), Ok(()));
@@ -213,6 +254,14 @@ mod tests {
         );
         assert_eq!(RsaPublicKey::from_der(&key.public_key_der().unwrap()).err(), Some(BadKey));
         assert_eq!(P256PublicKey::from_point(&[4; 65]).err(), Some(BadKey));
+    }
+
+    #[test]
+    fn numbers_of_what_is_no_key_are_none() {
+        assert_eq!(rsa_numbers(&[0x30, 6, 2, 1, 5, 2, 1, 3]), Some((&[5][..], &[3][..])));
+        for der in [&[][..], &[0x31, 0], &[0x30, 7, 2, 1, 5, 2, 1, 3], &[0x30, 0x82, 1], &[0x30, 0xff, 0]] {
+            assert_eq!(rsa_numbers(der), None);
+        }
     }
 
     #[test]

@@ -31,6 +31,6 @@ pub use anchors::TrustAnchors;
 pub use crl::CrlError;
 pub use error::{BindingError, ParseError, VerifyError};
 pub use pem::PemError;
-pub use read::ReadError;
+pub use read::{ReadError, Reader};
 pub use verdict::{Check, CheckValue, Outcome, Rejection, Verdict};
 pub use x509::{CertificateRole, ChainError, Validity};

@@ -1,10 +1,11 @@
-//! All offset arithmetic of the crate: a bounded reader whose every read names the field it reads.
+//! All offset arithmetic of the crate, and of whoever else takes binary structures apart: a bounded reader
+//! whose every read names the field it reads.
 //!
 //! A parser is a list of fields in the order of the vendor's table. Reading past the end and leaving
 //! bytes over are errors that name structure, field and offset; nothing here allocates or panics.
 
 /// A cursor over the bytes of one named structure.
-pub(crate) struct Reader<'a> {
+pub struct Reader<'a> {
     structure: &'static str,
     bytes: &'a [u8],
     rest: &'a [u8],
@@ -12,7 +13,7 @@ pub(crate) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     /// Runs `fields` over `bytes` and refuses bytes it leaves unread.
-    pub(crate) fn all<T, E: From<ReadError>>(
+    pub fn all<T, E: From<ReadError>>(
         bytes: &'a [u8],
         structure: &'static str,
         fields: impl FnOnce(&mut Self) -> Result<T, E>,
@@ -25,7 +26,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Runs `fields` over the start of `bytes` and gives what they read with the bytes after it.
-    pub(crate) fn prefix<T, E: From<ReadError>>(
+    pub fn prefix<T, E: From<ReadError>>(
         bytes: &'a [u8],
         structure: &'static str,
         fields: impl FnOnce(&mut Self) -> Result<T, E>,
@@ -36,7 +37,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The next `length` bytes.
-    pub(crate) fn take(&mut self, field: &'static str, length: usize) -> Result<&'a [u8], ReadError> {
+    pub fn take(&mut self, field: &'static str, length: usize) -> Result<&'a [u8], ReadError> {
         let Some((taken, rest)) = self.rest.split_at_checked(length) else {
             return Err(self.truncated(field, length));
         };
@@ -45,13 +46,13 @@ impl<'a> Reader<'a> {
     }
 
     /// The next `length` bytes, `length` being a number of the input.
-    pub(crate) fn take_u32(&mut self, field: &'static str, length: u32) -> Result<&'a [u8], ReadError> {
+    pub fn take_u32(&mut self, field: &'static str, length: u32) -> Result<&'a [u8], ReadError> {
         // A length that does not fit a `usize` is longer than any slice.
         self.take(field, usize::try_from(length).unwrap_or(usize::MAX))
     }
 
     /// The next `N` bytes, borrowed.
-    pub(crate) fn array<const N: usize>(&mut self, field: &'static str) -> Result<&'a [u8; N], ReadError> {
+    pub fn array<const N: usize>(&mut self, field: &'static str) -> Result<&'a [u8; N], ReadError> {
         let Some((taken, rest)) = self.rest.split_first_chunk() else {
             return Err(self.truncated(field, N));
         };
@@ -60,63 +61,63 @@ impl<'a> Reader<'a> {
     }
 
     /// One byte.
-    pub(crate) fn u8(&mut self, field: &'static str) -> Result<u8, ReadError> {
+    pub fn u8(&mut self, field: &'static str) -> Result<u8, ReadError> {
         self.array(field).map(|[byte]| *byte)
     }
 
     /// A big-endian 16-bit number.
-    pub(crate) fn u16_be(&mut self, field: &'static str) -> Result<u16, ReadError> {
+    pub fn u16_be(&mut self, field: &'static str) -> Result<u16, ReadError> {
         self.array(field).map(|bytes| u16::from_be_bytes(*bytes))
     }
 
     /// A big-endian 32-bit number.
-    pub(crate) fn u32_be(&mut self, field: &'static str) -> Result<u32, ReadError> {
+    pub fn u32_be(&mut self, field: &'static str) -> Result<u32, ReadError> {
         self.array(field).map(|bytes| u32::from_be_bytes(*bytes))
     }
 
     /// Bytes behind their big-endian 16-bit length, the `TPM2B` of the TPM 2.0 Library.
-    pub(crate) fn sized(&mut self, field: &'static str) -> Result<&'a [u8], ReadError> {
+    pub fn sized(&mut self, field: &'static str) -> Result<&'a [u8], ReadError> {
         let length = self.u16_be(field)?;
         self.take(field, usize::from(length))
     }
 
     /// Whether every byte was read.
-    pub(crate) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.rest.is_empty()
     }
 
     /// Whether the bytes not read yet start with `prefix`.
-    pub(crate) fn starts_with(&self, prefix: &[u8]) -> bool {
+    pub fn starts_with(&self, prefix: &[u8]) -> bool {
         self.rest.starts_with(prefix)
     }
 
     /// How many bytes were read.
-    pub(crate) fn offset(&self) -> usize {
+    pub fn offset(&self) -> usize {
         self.bytes.len() - self.rest.len()
     }
 
     /// A little-endian 16-bit number.
-    pub(crate) fn u16_le(&mut self, field: &'static str) -> Result<u16, ReadError> {
+    pub fn u16_le(&mut self, field: &'static str) -> Result<u16, ReadError> {
         self.array(field).map(|bytes| u16::from_le_bytes(*bytes))
     }
 
     /// A little-endian 32-bit number.
-    pub(crate) fn u32_le(&mut self, field: &'static str) -> Result<u32, ReadError> {
+    pub fn u32_le(&mut self, field: &'static str) -> Result<u32, ReadError> {
         self.array(field).map(|bytes| u32::from_le_bytes(*bytes))
     }
 
     /// A little-endian 64-bit number.
-    pub(crate) fn u64_le(&mut self, field: &'static str) -> Result<u64, ReadError> {
+    pub fn u64_le(&mut self, field: &'static str) -> Result<u64, ReadError> {
         self.array(field).map(|bytes| u64::from_le_bytes(*bytes))
     }
 
     /// A big-endian 64-bit number.
-    pub(crate) fn u64_be(&mut self, field: &'static str) -> Result<u64, ReadError> {
+    pub fn u64_be(&mut self, field: &'static str) -> Result<u64, ReadError> {
         self.array(field).map(|bytes| u64::from_be_bytes(*bytes))
     }
 
     /// Everything not read yet.
-    pub(crate) fn rest(&mut self) -> &'a [u8] {
+    pub fn rest(&mut self) -> &'a [u8] {
         std::mem::take(&mut self.rest)
     }
 

@@ -2,15 +2,16 @@
 
 mod source;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::{Args, ValueEnum};
 use reqwest::StatusCode;
-use reqwest::header::{AUTHORIZATION, HeaderValue};
+use reqwest::header::AUTHORIZATION;
 use serde_json::{Map, Value, json};
 
+use crate::commands::connection::bearer;
 use crate::commands::token::Decoded;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -220,13 +221,6 @@ impl DataType {
         };
         json!({ "data": URL_SAFE_NO_PAD.encode(data), "dataType": data_type })
     }
-}
-
-pub(super) fn bearer(path: &Path) -> Result<HeaderValue, Failure> {
-    let mut value = HeaderValue::from_str(&format!("Bearer {}", input::read_text(path)?.trim()))
-        .map_err(|_| Failure::usage(format!("`{}` does not hold an access token", path.display())))?;
-    value.set_sensitive(true);
-    Ok(value)
 }
 
 /// `{"token": "..."}`, or the bare string of the oldest version.

@@ -4,6 +4,7 @@ mod admin;
 mod attest;
 mod audit;
 mod config;
+mod connection;
 mod endorsements;
 mod evidence;
 mod policy;
