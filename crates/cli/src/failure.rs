@@ -30,6 +30,11 @@ impl Failure {
     pub(crate) fn hint(self, hint: impl Into<String>) -> Self {
         Self { hint: Some(hint.into()), ..self }
     }
+
+    /// The same, unless something better was said already.
+    pub(crate) fn hint_if_none(self, hint: &str) -> Self {
+        if self.hint.is_some() { self } else { self.hint(hint) }
+    }
 }
 
 /// An error with the errors that caused it, in one line.

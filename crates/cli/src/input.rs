@@ -11,12 +11,21 @@ use crate::failure::Failure;
 
 /// Reads a file of at most [`MAX_FILE_BYTES`]; `-` is standard input.
 pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>, Failure> {
-    let shown = path.display();
     let result = if path == Path::new("-") {
         read_bounded(io::stdin().lock())
     } else {
         File::open(path).and_then(read_bounded)
     };
+    contents(path, result)
+}
+
+/// The same for a file that is open already.
+pub(crate) fn read_open(path: &Path, file: File) -> Result<Vec<u8>, Failure> {
+    contents(path, read_bounded(file))
+}
+
+fn contents(path: &Path, result: io::Result<Option<Vec<u8>>>) -> Result<Vec<u8>, Failure> {
+    let shown = path.display();
     match result {
         Ok(Some(bytes)) => Ok(bytes),
         Ok(None) => Err(Failure::usage(format!("`{shown}` is larger than {MAX_FILE_BYTES} bytes"))),

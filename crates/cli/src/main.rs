@@ -9,6 +9,7 @@ mod http;
 mod input;
 mod kind;
 mod output;
+mod tpm;
 
 use std::process::ExitCode;
 

@@ -22,6 +22,7 @@ use crate::failure::Failure;
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Serve(Box<serve::Serve>),
+    #[command(subcommand)]
     Attest(Box<attest::Attest>),
     #[command(subcommand)]
     Token(token::Token),
