@@ -10,7 +10,7 @@ use evidence::tpm::{
 
 use super::attestation_key::{AttestationKey, Loaded, activate, create, load};
 use super::commands::KeyBlobs;
-use super::endorsement::Endorsement;
+use super::endorsement::{Endorsement, EndorsementKey};
 use super::quote::quote;
 use super::{KeyAlgorithm, Tcti, Tpm};
 
@@ -48,7 +48,7 @@ fn keys_credentials_and_quotes_of_a_software_tpm_verify() {
         let mut tpm = open(&swtpm);
         let blobs = create(&mut tpm, algorithm).unwrap();
         let key = loaded(&mut tpm, blobs);
-        credential_is_activated(&mut tpm, &key);
+        credentials_are_activated(&mut tpm, &key);
         quote_verifies(&mut tpm, &key);
         drop(tpm);
         assert_eq!(swtpm.loaded(), 0, "everything is flushed");
@@ -58,29 +58,34 @@ fn keys_credentials_and_quotes_of_a_software_tpm_verify() {
     std::fs::remove_dir_all(directory).unwrap();
 }
 
-fn credential_is_activated(tpm: &mut Tpm, key: &AttestationKey) {
+/// With the certified endorsement key, and with the one on P-256, of which this TPM has no certificate.
+fn credentials_are_activated(tpm: &mut Tpm, key: &AttestationKey) {
     let endorsement = Endorsement::of_tpm(tpm).map_err(|failure| failure.message).unwrap();
     let ek = endorsement.load(tpm).map_err(|failure| failure.message).unwrap();
+    credential_is_activated(tpm, key, &ek);
+    tpm.flush(ek.handle).unwrap();
+    let (handle, public) = tpm.create_primary(&super::templates::endorsement_key(KeyAlgorithm::Ecc)).unwrap();
+    credential_is_activated(tpm, key, &EndorsementKey { handle, public });
+    tpm.flush(handle).unwrap();
+}
+
+fn credential_is_activated(tpm: &mut Tpm, key: &AttestationKey, ek: &EndorsementKey) {
     let area = PublicArea::parse(&ek.public).unwrap();
     let public = area.public_key().unwrap();
-    let ek_for = Ek {
-        key: &public,
-        name_algorithm: area.name_algorithm,
-        symmetric_bits: area.symmetric().unwrap().key_bits,
-    };
+    let symmetric_bits = area.symmetric().unwrap().key_bits;
+    let ek_for = Ek { key: &public, name_algorithm: area.name_algorithm, symmetric_bits };
     let name = PublicArea::parse(&key.public).unwrap().name();
     let sized = |bytes: &[u8]| [&u16::try_from(bytes.len()).unwrap().to_be_bytes()[..], bytes].concat();
     let credential = make_credential(&ek_for, &name, b"a secret").unwrap();
     let (blob, secret) = (sized(&credential.id_object), sized(&credential.encrypted_secret));
-    assert_eq!(activate(tpm, key, &ek, &blob, &secret).unwrap(), b"a secret");
+    assert_eq!(activate(tpm, key, ek, &blob, &secret).unwrap(), b"a secret");
 
     let mut other_name = name.clone();
     *other_name.last_mut().unwrap() ^= 1;
     let other = make_credential(&ek_for, &other_name, b"a secret").unwrap();
-    let refused = activate(tpm, key, &ek, &sized(&other.id_object), &sized(&other.encrypted_secret));
+    let refused = activate(tpm, key, ek, &sized(&other.id_object), &sized(&other.encrypted_secret));
     assert!(refused.unwrap_err().message.contains("TPM_RC_INTEGRITY"), "for another key's name");
-    assert!(activate(tpm, key, &ek, &credential.id_object, &secret).is_err(), "without its size");
-    tpm.flush(ek.handle).unwrap();
+    assert!(activate(tpm, key, ek, &credential.id_object, &secret).is_err(), "without its size");
 }
 
 fn quote_verifies(tpm: &mut Tpm, key: &AttestationKey) {

@@ -59,11 +59,18 @@ impl Enrolment {
             None => Endorsement::of_tpm(tpm)?,
         };
         let kept = enrol(&arguments.connection, tpm, key, &endorsement)?;
+        let enrolment = kept.open(key, Origin::Enrolled).map_err(|why| {
+            Failure::failed(format!("the certificate that the service issued cannot be used: {why}"))
+        })?;
         let content = serde_json::to_vec_pretty(&kept)
             .map_err(|error| Failure::failed(format!("the enrolment cannot be written as JSON: {error}")))?;
         state.keep_certificate(endpoint, algorithm, &content)?;
-        kept.into_enrolment(key, Origin::Enrolled)
-            .ok_or_else(|| Failure::failed("the service certified another key than the one that was sent"))
+        output::note(&format!(
+            "note: enrolled as machine {}; the certificate is valid until {}",
+            output::printable(&kept.machine),
+            output::printable(&kept.not_after)
+        ));
+        Ok(enrolment)
     }
 
     fn of_file(path: &Path, key: &AttestationKey) -> Result<Self, Failure> {
@@ -126,11 +133,6 @@ fn enrol(
             .unwrap_or_default(),
         ek_certificate: certificates.into_iter().next(),
     };
-    output::note(&format!(
-        "note: enrolled as machine {}; the certificate is valid until {}",
-        output::printable(&kept.machine),
-        output::printable(&kept.not_after)
-    ));
     Ok(kept)
 }
 
@@ -162,21 +164,24 @@ impl Kept {
     /// The enrolment in a kept file; nothing if it is damaged, of another key, or about to end.
     fn usable(content: &[u8], key: &AttestationKey, now: OffsetDateTime) -> Option<Enrolment> {
         let kept: Self = serde_json::from_slice(content).ok()?;
-        let enrolment = kept.into_enrolment(key, Origin::Kept)?;
+        let enrolment = kept.open(key, Origin::Kept).ok()?;
         let validity = AkCertificate::parse(&enrolment.certificate).ok()?.validity();
         (now.saturating_add(RENEWAL) < validity.not_after).then_some(enrolment)
     }
 
-    /// Nothing if it is not of this key.
-    fn into_enrolment(self, key: &AttestationKey, origin: Origin) -> Option<Enrolment> {
-        let decode = |text: &String| URL_SAFE_NO_PAD.decode(text).ok();
+    /// Takes the certificates out; the first must be one of this key.
+    fn open(&self, key: &AttestationKey, origin: Origin) -> Result<Enrolment, String> {
+        let decode = |text: &String| {
+            URL_SAFE_NO_PAD.decode(text).map_err(|_| "it is not base64url without padding".to_owned())
+        };
         let certificate = decode(&self.aik_certificate)?;
-        if !certifies(&AkCertificate::parse(&certificate).ok()?, key) {
-            return None;
+        let parsed = AkCertificate::parse(&certificate).map_err(|error| error.to_string())?;
+        if !certifies(&parsed, key) {
+            return Err("it certifies another key than the one that was sent".to_owned());
         }
-        let chain = self.aik_certificate_chain.iter().map(decode).collect::<Option<Vec<_>>>()?;
-        let ek_certificate = self.ek_certificate.as_ref().and_then(decode);
-        Some(Enrolment { certificate, chain, ek_certificate, origin })
+        let chain = self.aik_certificate_chain.iter().map(decode).collect::<Result<Vec<_>, _>>()?;
+        let ek_certificate = self.ek_certificate.as_ref().map(decode).transpose()?;
+        Ok(Enrolment { certificate, chain, ek_certificate, origin })
     }
 }
 
