@@ -201,9 +201,10 @@ impl Tpm {
                 let handles = (0..count).map(|_| r.u32_be("handle")).collect::<Result<Vec<_>, _>>()?;
                 Ok((more, handles))
             })?;
-            let Some(last) = handles.last().copied() else { break };
-            found.extend(handles.into_iter().filter(|handle| (first..end).contains(handle)));
-            if !more || last < next {
+            // A TPM that gives what was not asked for has nothing more to say.
+            let Some(last) = handles.last().copied().filter(|last| *last >= next) else { break };
+            found.extend(handles.into_iter().filter(|handle| (next..end).contains(handle)));
+            if !more {
                 break;
             }
             next = last.saturating_add(1);

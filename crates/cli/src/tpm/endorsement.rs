@@ -66,10 +66,7 @@ impl Endorsement {
 
     /// Lets the TPM derive the key again, and checks that it is the certified one.
     pub(crate) fn load(&self, tpm: &mut Tpm) -> Result<EndorsementKey, Failure> {
-        let template = match stored_template(tpm, self.algorithm)? {
-            Some(template) => template,
-            None => templates::endorsement_key(self.algorithm),
-        };
+        let template = template(tpm, self.algorithm)?;
         let (handle, public) = tpm.create_primary(&template)?;
         let certificate = self.certificates.first().map(Vec::as_slice).unwrap_or_default();
         let certified = AkCertificate::parse(certificate).map_err(|error| {
@@ -88,16 +85,19 @@ impl Endorsement {
     }
 }
 
-/// The template in the TPM, if its maker did not use the standard one (2.2.1.4).
-fn stored_template(tpm: &mut Tpm, algorithm: KeyAlgorithm) -> Result<Option<Vec<u8>>, TpmError> {
-    let index = match algorithm {
-        KeyAlgorithm::Ecc => ECC_TEMPLATE,
-        KeyAlgorithm::Rsa => RSA_TEMPLATE,
+/// The template with which the maker certified the key: one that the TPM holds, or the standard one with the nonce
+/// that the TPM holds or without (2.2.1.4).
+fn template(tpm: &mut Tpm, algorithm: KeyAlgorithm) -> Result<Vec<u8>, TpmError> {
+    let (nonce, template) = match algorithm {
+        KeyAlgorithm::Ecc => (ECC_NONCE, ECC_TEMPLATE),
+        KeyAlgorithm::Rsa => (RSA_NONCE, RSA_TEMPLATE),
     };
-    if tpm.handles(index, index.saturating_add(1))?.is_empty() {
-        return Ok(None);
+    let indices = tpm.handles(nonce, template.saturating_add(1))?;
+    if indices.contains(&template) {
+        return read_index(tpm, template);
     }
-    read_index(tpm, index).map(Some)
+    let nonce = if indices.contains(&nonce) { read_index(tpm, nonce)? } else { Vec::new() };
+    Ok(templates::endorsement_key(algorithm, &nonce))
 }
 
 /// A whole NV index.
@@ -145,8 +145,10 @@ const PEM_START: &str = "-----BEGIN CERTIFICATE-----";
 const PEM_END: &str = "-----END CERTIFICATE-----";
 const FIRST_INDEX: u32 = 0x01c0_0002;
 const RSA_CERTIFICATE: u32 = 0x01c0_0002;
+const RSA_NONCE: u32 = 0x01c0_0003;
 const RSA_TEMPLATE: u32 = 0x01c0_0004;
 const ECC_CERTIFICATE: u32 = 0x01c0_000a;
+const ECC_NONCE: u32 = 0x01c0_000b;
 const ECC_TEMPLATE: u32 = 0x01c0_000c;
 const FIRST_CHAIN_INDEX: u32 = 0x01c0_0100;
 const END_INDEX: u32 = 0x01c0_0200;

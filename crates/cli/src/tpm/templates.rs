@@ -30,9 +30,10 @@ impl KeyAlgorithm {
     }
 }
 
-/// An endorsement key of the low range (TCG EK Credential Profile, B.3.3 and B.3.4: templates L-1 and L-2).
-pub(super) fn endorsement_key(algorithm: KeyAlgorithm) -> Vec<u8> {
-    let storage = Storage { attributes: 0x0003_00b2, policy: &EK_POLICY };
+/// An endorsement key of the low range (TCG EK Credential Profile, B.3.3 and B.3.4: templates L-1 and L-2), made with
+/// the nonce that its maker chose; most chose none.
+pub(super) fn endorsement_key(algorithm: KeyAlgorithm, nonce: &[u8]) -> Vec<u8> {
+    let storage = Storage { attributes: 0x0003_00b2, policy: &EK_POLICY, nonce };
     match algorithm {
         KeyAlgorithm::Ecc => storage.ecc(),
         KeyAlgorithm::Rsa => storage.rsa(),
@@ -43,7 +44,7 @@ pub(super) fn endorsement_key(algorithm: KeyAlgorithm) -> Vec<u8> {
 /// are those of a storage root key (TCG TPM v2.0 Provisioning Guidance, 7.5.1): no dictionary-attack protection,
 /// used with an empty password.
 pub(super) fn storage_key() -> Vec<u8> {
-    Storage { attributes: 0x0003_0472, policy: &[] }.ecc()
+    Storage { attributes: 0x0003_0472, policy: &[], nonce: &[] }.ecc()
 }
 
 /// An attestation key: it never leaves its TPM, signs only what the TPM says itself, is used with an empty password
@@ -67,18 +68,24 @@ pub(super) fn attestation_key(algorithm: KeyAlgorithm) -> Vec<u8> {
 struct Storage<'a> {
     attributes: u32,
     policy: &'a [u8],
+    /// What the unique field starts with; zeros follow.
+    nonce: &'a [u8],
 }
 
 impl Storage<'_> {
     fn ecc(&self) -> Vec<u8> {
-        let unique = [&numbers(&[32])[..], &[0; 32], &numbers(&[32]), &[0; 32]].concat();
+        let unique = [&numbers(&[32])[..], &self.padded(32), &numbers(&[32]), &[0; 32]].concat();
         let parameters = numbers(&[ALG_AES, 128, ALG_CFB, ALG_NULL, CURVE_P256, ALG_NULL]);
         [head(ALG_ECC, self.attributes, self.policy), parameters, unique].concat()
     }
 
     fn rsa(&self) -> Vec<u8> {
         let parameters = numbers(&[ALG_AES, 128, ALG_CFB, ALG_NULL, 2048, 0, 0, 256]);
-        [head(ALG_RSA, self.attributes, self.policy), parameters, vec![0; 256]].concat()
+        [head(ALG_RSA, self.attributes, self.policy), parameters, self.padded(256)].concat()
+    }
+
+    fn padded(&self, length: usize) -> Vec<u8> {
+        self.nonce.iter().copied().chain(std::iter::repeat(0)).take(length).collect()
     }
 }
 
@@ -117,7 +124,7 @@ mod tests {
     #[test]
     fn the_endorsement_templates_are_those_of_the_profile() {
         for (algorithm, length) in [(KeyAlgorithm::Rsa, 314), (KeyAlgorithm::Ecc, 122)] {
-            let bytes = endorsement_key(algorithm);
+            let bytes = endorsement_key(algorithm, &[]);
             assert_eq!(bytes.len(), length);
             let area = PublicArea::parse(&bytes).unwrap();
             assert_eq!(area.attributes.bits(), 0x0003_00b2);
@@ -125,6 +132,9 @@ mod tests {
             assert!(area.symmetric().unwrap().is_aes_cfb());
             assert_eq!(area.symmetric().unwrap().key_bits, 128);
         }
+        let with_nonce = endorsement_key(KeyAlgorithm::Rsa, b"nonce");
+        assert_eq!(with_nonce.len(), 314);
+        assert!(with_nonce[58..].starts_with(b"nonce\0"));
         // The policy is the digest over the command code and the name of the hierarchy.
         let extended = [&[0; 32][..], &[0, 0, 1, 0x51], &[0x40, 0, 0, 0x0b]].concat();
         assert_eq!(crypto::sha256(&crypto::sha256(&extended)), EK_POLICY);

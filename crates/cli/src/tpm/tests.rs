@@ -1,6 +1,9 @@
 //! The commands against a software TPM, and what it answers against the verifier of `evidence`.
 
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
+use std::thread::JoinHandle;
 
 use crypto::HashAlgorithm;
 use evidence::tpm::{
@@ -64,7 +67,8 @@ fn credentials_are_activated(tpm: &mut Tpm, key: &AttestationKey) {
     let ek = endorsement.load(tpm).map_err(|failure| failure.message).unwrap();
     credential_is_activated(tpm, key, &ek);
     tpm.flush(ek.handle).unwrap();
-    let (handle, public) = tpm.create_primary(&super::templates::endorsement_key(KeyAlgorithm::Ecc)).unwrap();
+    let (handle, public) =
+        tpm.create_primary(&super::templates::endorsement_key(KeyAlgorithm::Ecc, &[])).unwrap();
     credential_is_activated(tpm, key, &EndorsementKey { handle, public });
     tpm.flush(handle).unwrap();
 }
@@ -133,4 +137,95 @@ fn refusals_are_explained_and_leave_nothing_loaded(swtpm: &Swtpm) {
     assert!(session > 0);
     drop(tpm);
     assert_eq!(swtpm.loaded(), 0);
+}
+
+/// A TPM that gives these answers, one after the other, and then the commands it was sent.
+fn scripted(answers: Vec<Vec<u8>>) -> (Tpm, JoinHandle<Vec<Vec<u8>>>) {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let commands = std::thread::spawn(move || {
+        let (mut socket, _) = listener.accept().unwrap();
+        let mut commands = Vec::new();
+        for answer in answers {
+            let mut command = vec![0; 10];
+            socket.read_exact(&mut command).unwrap();
+            let size = u32::from_be_bytes(command[2..6].try_into().unwrap());
+            command.resize(size.try_into().unwrap(), 0);
+            socket.read_exact(&mut command[10..]).unwrap();
+            commands.push(command);
+            socket.write_all(&answer).unwrap();
+        }
+        commands
+    });
+    let tcti = Tcti::Swtpm { host: "127.0.0.1".to_owned(), port };
+    (Tpm::open(&tcti, Vec::new()).map_err(|failure| failure.message).unwrap(), commands)
+}
+
+fn answer(code: u32, body: &[u8]) -> Vec<u8> {
+    let size = u32::try_from(10 + body.len()).unwrap();
+    [&[0x80, 1][..], &size.to_be_bytes(), &code.to_be_bytes(), body].concat()
+}
+
+/// To `TPM2_PCR_Read` of PCR 0: the counter and the value.
+fn pcr_value(counter: u8, value: u8) -> Vec<u8> {
+    let selection = [0, 0, 0, 1, 0, 0x0b, 3, 1, 0, 0];
+    answer(0, &[&[0, 0, 0, counter][..], &selection, &[0, 0, 0, 1, 0, 32], &[value; 32]].concat())
+}
+
+/// To `TPM2_Quote` of PCR 0 with this value.
+fn quote_of(value: u8) -> Vec<u8> {
+    let mut attest = b"\xffTCG\x80\x18\0\0\0\0".to_vec();
+    attest.extend([0; 16]);
+    attest.extend([1, 0, 0, 0, 0, 0, 0, 0, 0]);
+    attest.extend([0, 0, 0, 1, 0, 0x0b, 3, 1, 0, 0, 0, 32]);
+    attest.extend(crypto::sha256(&[value; 32]));
+    let length = u16::try_from(attest.len()).unwrap();
+    let parameters = [&length.to_be_bytes()[..], &attest, b"signature"].concat();
+    let size = u32::try_from(parameters.len()).unwrap();
+    let mut bytes = answer(0, &[&size.to_be_bytes()[..], &parameters, &[0, 0, 1, 0, 0]].concat());
+    bytes[1] = 2;
+    bytes
+}
+
+fn some_key() -> AttestationKey {
+    AttestationKey { handle: 0x8000_0000, public: Vec::new() }
+}
+
+#[test]
+fn a_quote_of_other_values_is_asked_for_again() {
+    let (mut tpm, commands) =
+        scripted(vec![pcr_value(1, 5), quote_of(6), answer(0x922, &[]), pcr_value(2, 6), quote_of(6)]);
+    let quoted = quote(&mut tpm, &some_key(), HashAlgorithm::Sha256, PcrSet::from_mask(1), b"n").unwrap();
+    assert_eq!(quoted.pcrs, [(0, vec![6; 32])]);
+    assert_eq!(quoted.signature, b"signature");
+    let commands = commands.join().unwrap();
+    assert_eq!(commands[2], commands[3], "TPM_RC_RETRY is answered with the same command");
+}
+
+#[test]
+fn pcrs_that_never_rest_are_given_up() {
+    let (mut tpm, commands) = scripted((0..8).flat_map(|n| [pcr_value(n, 5), quote_of(6)]).collect());
+    let failure =
+        quote(&mut tpm, &some_key(), HashAlgorithm::Sha256, PcrSet::from_mask(1), b"n").err().unwrap();
+    assert!(failure.message.contains("changed during each of 8 attempts"), "{}", failure.message);
+    commands.join().unwrap();
+}
+
+#[test]
+fn answers_that_no_tpm_gives_are_refused() {
+    let mut more_pcrs = pcr_value(1, 5);
+    more_pcrs[21] = 3;
+    let mut short_value = pcr_value(1, 5);
+    short_value[29] = 31;
+    let huge_count = answer(0, &[0, 0, 0, 1, 0, 0, 0, 1, 0, 0x0b, 3, 1, 0, 0, 0xff, 0xff, 0xff, 0xff]);
+    for hostile in [more_pcrs, short_value, huge_count, answer(0, &[]), answer(0x0ff, &[])] {
+        let (mut tpm, commands) = scripted(vec![hostile]);
+        assert!(tpm.pcr_read(HashAlgorithm::Sha256, PcrSet::from_mask(1)).is_err());
+        commands.join().unwrap();
+    }
+    // It always has more, and never goes on.
+    let same = answer(0, &[1, 0, 0, 0, 1, 0, 0, 0, 1, 1, 0xc0, 0, 2]);
+    let (mut tpm, commands) = scripted(vec![same.clone(), same]);
+    assert_eq!(tpm.handles(0x01c0_0002, 0x01c0_0200).unwrap(), [0x01c0_0002]);
+    commands.join().unwrap();
 }
