@@ -31,9 +31,7 @@ pub(crate) fn endorsements(paths: &[PathBuf]) -> Result<Collection, Failure> {
             continue;
         }
         let before = collection.items().count();
-        let mut files = Vec::new();
-        walk(path, 0, &mut files)?;
-        for file in files {
+        for file in within(path)? {
             // Whatever else lies in a directory is none of our business.
             let _ = collection.add(&input::read_file(&file)?);
         }
@@ -42,6 +40,13 @@ pub(crate) fn endorsements(paths: &[PathBuf]) -> Result<Collection, Failure> {
         }
     }
     Ok(collection)
+}
+
+/// Every file below a directory, in order.
+pub(crate) fn within(directory: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let mut files = Vec::new();
+    walk(directory, 0, &mut files)?;
+    Ok(files)
 }
 
 /// Adds what `bytes` hold, which came from `path`.

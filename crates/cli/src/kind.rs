@@ -3,6 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use clap::ValueEnum;
+use clap::builder::PossibleValue;
 use serde_json::Value;
 
 use crate::input;
@@ -18,6 +19,53 @@ pub(crate) enum Kind {
     SgxQuoteJson,
     /// JSON with `evidence` and `endorsements` in base64
     SgxAttestationJson,
+}
+
+/// What evidence of a measured boot is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum BootKind {
+    /// A directory with a TPM's quote, its key, and the logs of the boot
+    TpmEvidence,
+    /// A TCG event log alone, as Linux has it in `binary_bios_measurements`
+    TcgEventlog,
+    /// The event log of a confidential VM alone (ACPI table CCEL)
+    CcEventlog,
+}
+
+impl BootKind {
+    /// Recognises a crypto-agile or SHA-1 log by its header, and a directory by its quote.
+    pub(crate) fn recognise_file(file: &[u8]) -> Option<Self> {
+        // TCG PC Client Platform Firmware Profile, 10.4.5.1: the data of the first record, behind its 32 bytes.
+        file.get(32..).filter(|data| data.starts_with(b"Spec ID Event0")).map(|_| Self::TcgEventlog)
+    }
+}
+
+/// Every kind of evidence that `evidence` commands read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AnyKind {
+    Boot(BootKind),
+    Quote(Kind),
+}
+
+impl ValueEnum for AnyKind {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[
+            Self::Quote(Kind::SgxQuoteV3),
+            Self::Quote(Kind::OeReport),
+            Self::Quote(Kind::SgxQuoteJson),
+            Self::Quote(Kind::SgxAttestationJson),
+            Self::Boot(BootKind::TpmEvidence),
+            Self::Boot(BootKind::TcgEventlog),
+            Self::Boot(BootKind::CcEventlog),
+        ]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        match self {
+            Self::Boot(kind) => kind.to_possible_value(),
+            Self::Quote(kind) => kind.to_possible_value(),
+        }
+    }
 }
 
 /// The vendor's bytes taken out of a file, and the endorsements that came along.
@@ -125,6 +173,17 @@ mod tests {
         );
         assert_eq!(Kind::recognise(b"{}"), None);
         assert_eq!(Kind::recognise(b""), None);
+    }
+
+    #[test]
+    fn every_kind_can_be_named() {
+        let names = |values: Vec<Option<PossibleValue>>| -> Vec<String> {
+            values.into_iter().map(|value| value.unwrap().get_name().to_owned()).collect()
+        };
+        let all = names(AnyKind::value_variants().iter().map(ValueEnum::to_possible_value).collect());
+        let mut each = names(Kind::value_variants().iter().map(ValueEnum::to_possible_value).collect());
+        each.extend(names(BootKind::value_variants().iter().map(ValueEnum::to_possible_value).collect()));
+        assert_eq!(all, each);
     }
 
     #[test]

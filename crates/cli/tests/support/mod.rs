@@ -2,6 +2,8 @@
 #![allow(dead_code, unreachable_pub, reason = "each test uses a part of it")]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
+mod boot;
+
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -24,6 +26,7 @@ pub const VOUCHSAFE: &str = env!("CARGO_BIN_EXE_vouchsafe");
 /// - `outdated.bin` and `outdated.json`: one that is out of date;
 /// - `policy.txt`, `broken-policy.txt`;
 /// - `failing.policy`, and test cases of policies in `cases/`;
+/// - `boot`, `boot-changed`, `boot-longer`: TPM evidence, whose nonce is in `nonce`;
 /// - `signer-key.pem` and `signer.pem`: a key that signs policies, and its certificate.
 pub fn world(directory: &Path) {
     let _ = fs::remove_dir_all(directory);
@@ -63,6 +66,7 @@ pub fn world(directory: &Path) {
     for (name, case) in CASES {
         write(&format!("cases/{name}.toml"), case.as_bytes());
     }
+    boot::boot(directory);
     let (key, certificate) = policy_signer(crypto::SigningAlgorithm::Es256, "signer");
     write("signer-key.pem", key.as_bytes());
     write("signer.pem", certificate.as_bytes());

@@ -13,11 +13,13 @@
 mod cc;
 mod claims;
 mod content;
+mod details;
 mod error;
 mod event_type;
 mod guid;
 mod ima;
 mod json;
+mod known_keys;
 mod linux;
 mod parse;
 mod replay;

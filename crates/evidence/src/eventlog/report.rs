@@ -18,7 +18,7 @@ use crate::tpm::PcrSet;
 ///
 /// # Errors
 /// [`LogError`].
-pub fn unverified_log_report(bytes: &[u8]) -> Result<Value, LogError> {
+pub fn unverified_log_report(bytes: &[u8]) -> Result<Map<String, Value>, LogError> {
     let log = EventLog::parse(bytes)?;
     let mut report = header(&log);
     let mut pcrs = Map::new();
@@ -35,19 +35,22 @@ pub fn unverified_log_report(bytes: &[u8]) -> Result<Value, LogError> {
     let variable = unverified_secure_boot_variable(&events);
     report.insert("secureBoot".to_owned(), json!(variable.as_str()));
     match BootClaims::of(&events, PcrSet::from_mask(u32::MAX)) {
-        Ok(claims) => report.insert("claims".to_owned(), Value::Object(claims.to_json())),
+        Ok(claims) => {
+            report.insert("boot".to_owned(), Value::Object(claims.details()));
+            report.insert("claims".to_owned(), Value::Object(claims.to_json()))
+        }
         Err(error) => report.insert("claimsError".to_owned(), json!(error.to_string())),
     };
     let shown = events_json(&events, &[]).get_mut("Events").map(Value::take).unwrap_or_default();
     report.insert("events".to_owned(), shown);
-    Ok(Value::Object(report))
+    Ok(report)
 }
 
 /// The log of a confidential VM by itself: the run-time measurement registers it stands for.
 ///
 /// # Errors
 /// [`LogError`].
-pub fn unverified_cc_log_report(bytes: &[u8]) -> Result<Value, LogError> {
+pub fn unverified_cc_log_report(bytes: &[u8]) -> Result<Map<String, Value>, LogError> {
     let log = EventLog::parse(bytes)?;
     let mut report = header(&log);
     let replay = RtmrReplay::of(&log);
@@ -70,7 +73,7 @@ pub fn unverified_cc_log_report(bytes: &[u8]) -> Result<Value, LogError> {
             report.insert("claimsError".to_owned(), json!(error.to_string()));
         }
     }
-    Ok(Value::Object(report))
+    Ok(report)
 }
 
 fn header(log: &EventLog<'_>) -> Map<String, Value> {

@@ -1,5 +1,6 @@
 //! `vouchsafe evidence`: look at evidence, and verify it offline.
 
+mod boot;
 mod show;
 mod verify;
 

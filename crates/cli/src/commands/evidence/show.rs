@@ -7,14 +7,14 @@ use evidence::dcap::{CertificateSummary, PckExtension};
 use evidence::sgx::{Attributes, CertificationData, Quote, ReportBody};
 use serde_json::{Map, Value, json};
 
-use super::parse_quote;
+use super::{boot, parse_quote};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::input;
-use crate::kind::Kind;
+use crate::kind::{AnyKind, BootKind, Kind};
 use crate::output::{self, Table};
 
-/// Decode evidence without verifying it: fields, certificate chain, TCB
+/// Decode evidence without verifying it: fields, certificate chain, TCB, events of a boot
 ///
 /// Anyone can write what this shows; `vouchsafe evidence verify` says whether it is true.
 #[derive(Debug, Args)]
@@ -22,20 +22,23 @@ use crate::output::{self, Table};
 pub(crate) struct Show {
     /// What the file holds; recognised by its content if not given
     #[arg(long, value_enum)]
-    kind: Option<Kind>,
+    kind: Option<AnyKind>,
 
     /// Print JSON
     #[arg(long)]
     json: bool,
 
-    /// The evidence; `-` is standard input
+    /// The evidence; `-` is standard input. TPM evidence is a directory
     file: PathBuf,
 }
 
 const EXAMPLES: &str = "\
 Examples:
   vouchsafe evidence show quote.bin
-  vouchsafe evidence show --json report.bin | jq .platform.fmspc";
+  vouchsafe evidence show --json report.bin | jq .platform.fmspc
+  vouchsafe evidence show /sys/kernel/security/tpm0/binary_bios_measurements";
+
+const TPM_EVIDENCE: AnyKind = AnyKind::Boot(BootKind::TpmEvidence);
 
 /// A heading and the facts below it, named alike for people and programs.
 type Section = (&'static str, Vec<(&'static str, Value)>);
@@ -43,11 +46,22 @@ type Section = (&'static str, Vec<(&'static str, Value)>);
 impl Show {
     pub(crate) fn run(self) -> Result<Exit, Failure> {
         let shown = self.file.display().to_string();
+        if self.kind.is_none() && self.file.is_dir() || self.kind == Some(TPM_EVIDENCE) {
+            return boot::show_evidence(&self.file, self.json);
+        }
         let file = input::read_file(&self.file)?;
-        let kind = self.kind.or_else(|| Kind::recognise(&file)).ok_or_else(|| {
-            Failure::usage(format!("`{shown}` is no evidence of a known kind"))
-                .hint("name its kind with `--kind`")
-        })?;
+        let recognised = || match BootKind::recognise_file(&file) {
+            Some(kind) => Some(AnyKind::Boot(kind)),
+            None => Kind::recognise(&file).map(AnyKind::Quote),
+        };
+        let kind = match self.kind.or_else(recognised) {
+            Some(AnyKind::Quote(kind)) => kind,
+            Some(AnyKind::Boot(kind)) => return boot::show_log(kind, &shown, &file, self.json),
+            None => {
+                return Err(Failure::usage(format!("`{shown}` is no evidence of a known kind"))
+                    .hint("name its kind with `--kind`"));
+            }
+        };
         let envelope = kind.open(&file).map_err(|error| Failure::usage(format!("`{shown}`: {error}")))?;
         let quote = parse_quote(kind, &envelope.evidence)
             .map_err(|error| Failure::usage(format!("`{shown}` cannot be decoded: {error}")))?;
@@ -214,7 +228,7 @@ fn print_text(sections: &[Section]) -> Result<(), Failure> {
 }
 
 /// A value as a person reads it.
-fn plain(value: &Value) -> String {
+pub(super) fn plain(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         Value::Bool(true) => "yes".to_owned(),

@@ -11,12 +11,13 @@ use evidence::{TrustAnchors, VerifyError};
 use serde_json::{Map, Value, json};
 use time::OffsetDateTime;
 
+use super::boot::{self, BootOptions};
 use super::parse_quote;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::files;
 use crate::input;
-use crate::kind::{Envelope, Kind};
+use crate::kind::{AnyKind, BootKind, Envelope, Kind};
 use crate::output::{self, Table};
 
 /// Verify evidence offline, as of any time, and show every check
@@ -25,15 +26,22 @@ use crate::output::{self, Table};
 /// bound to the data given. A TCB that is revoked, or that matches no level, is not genuine; every other TCB status
 /// is, and is reported. Whether it is acceptable is for a baseline and a policy to say.
 ///
-/// Exit code 0 means genuine, 1 not genuine, 2 that nothing could be decided.
+/// TPM evidence is a directory: `quote.msg` (TPMS_ATTEST), `quote.sig` (TPMT_SIGNATURE), `pcrs` (the values one after
+/// the other), `ak.pub`, `ak.tpm2b` or `ak.pem`, and where there are any `ak.crt`, `eventlog` and `ima.bin`. The nonce
+/// is the `--runtime-data`; `--endorsements` names the issuers of the attestation key, or the key itself.
+///
+/// An event log alone proves nothing. It is read, and what it says is shown as unverified.
+///
+/// Exit code 0 means genuine (of a log alone: well-formed), 1 not genuine, 2 that nothing could be decided.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Verify {
     /// What the file holds
     #[arg(long, value_enum)]
-    kind: Kind,
+    kind: AnyKind,
 
-    /// File or directory with endorsements, in any format that people have them in (repeatable)
+    /// File or directory with endorsements, in any format that people have them in (repeatable). For TPM evidence a file
+    /// with issuers of attestation keys (PEM or DER), with a CRL, or with the key itself; in a directory, issuers and CRLs
     #[arg(long, value_name = "PATH")]
     endorsements: Vec<PathBuf>,
 
@@ -41,7 +49,7 @@ pub(crate) struct Verify {
     #[arg(long, value_name = "TIME", value_parser = input::parse_time)]
     at: Option<OffsetDateTime>,
 
-    /// Data that the evidence must be bound to (SHA-256 in the report data)
+    /// Data that the evidence must be bound to (SHA-256 in the report data); for TPM evidence the nonce, as it is
     #[arg(long, value_name = "FILE")]
     runtime_data: Option<PathBuf>,
 
@@ -62,11 +70,14 @@ pub(crate) struct Verify {
     #[arg(long, value_name = "STATUS")]
     accept_tcb_status: Vec<TcbStatus>,
 
-    /// Print one JSON document: verdict, tcb_status, claims, checks
+    #[command(flatten)]
+    boot: BootOptions,
+
+    /// Print one JSON document: verdict, tcb_status, claims, checks; of a measured boot: verdict, claims, pcrs, events
     #[arg(long)]
     json: bool,
 
-    /// The evidence; `-` is standard input
+    /// The evidence; `-` is standard input. TPM evidence is a directory
     evidence: PathBuf,
 }
 
@@ -74,10 +85,48 @@ const EXAMPLES: &str = "\
 Examples:
   vouchsafe evidence verify --kind sgx-quote-v3 --endorsements collateral.json quote.bin
   vouchsafe evidence verify --kind oe-report --endorsements pcs/ --at 2025-02-05T00:00:00Z --json report.bin
-  vouchsafe evidence verify --kind sgx-quote-v3 --endorsements pcs/ --runtime-data key.pem quote.bin";
+  vouchsafe evidence verify --kind sgx-quote-v3 --endorsements pcs/ --runtime-data key.pem quote.bin
+  vouchsafe evidence verify --kind tpm-evidence --endorsements ak-ca.pem --runtime-data nonce boot/
+  vouchsafe evidence verify --kind tcg-eventlog --json /sys/kernel/security/tpm0/binary_bios_measurements";
 
 impl Verify {
     pub(crate) fn run(self) -> Result<Exit, Failure> {
+        match self.kind {
+            AnyKind::Quote(kind) => {
+                self.boot.refuse_for_quotes()?;
+                self.verify_quote(kind)
+            }
+            AnyKind::Boot(kind) => self.verify_boot(kind),
+        }
+    }
+
+    fn verify_boot(&self, kind: BootKind) -> Result<Exit, Failure> {
+        let for_quotes = [
+            ("--init-time-data", self.init_time_data.is_some()),
+            ("--trust-pck-root", !self.trust_pck_root.is_empty()),
+            ("--trust-tcb-root", !self.trust_tcb_root.is_empty()),
+            ("--accept-tcb-status", !self.accept_tcb_status.is_empty()),
+        ];
+        if let Some((flag, _)) = for_quotes.iter().find(|(_, given)| *given) {
+            return Err(Failure::usage(format!(
+                "`{flag}` is for quotes of enclaves, not for measured boots"
+            )));
+        }
+        if kind == BootKind::TpmEvidence {
+            let now = self.at.unwrap_or_else(OffsetDateTime::now_utc);
+            let trust = boot::trust(&self.endorsements)?;
+            let nonce = self.runtime_data.as_deref().map(input::read_file).transpose()?;
+            return boot::verify(&self.evidence, &self.boot, &trust, nonce.as_deref(), now, self.json);
+        }
+        if self.runtime_data.is_some() || !self.endorsements.is_empty() {
+            return Err(Failure::usage("an event log alone is bound to nothing and vouched for by nobody")
+                .hint("`--kind tpm-evidence` verifies it with its quote"));
+        }
+        self.boot.refuse_for_logs()?;
+        boot::read_log(kind, &self.evidence, self.json)
+    }
+
+    fn verify_quote(&self, kind: Kind) -> Result<Exit, Failure> {
         let anchors = files::trust_anchors(&self.trust_pck_root, &self.trust_tcb_root)?;
         let now = self.at.unwrap_or_else(OffsetDateTime::now_utc);
         let file = input::read_file(&self.evidence)?;
@@ -85,7 +134,7 @@ impl Verify {
         let init_time_data = self.init_time_data.as_deref().map(input::read_file).transpose()?;
         let mut endorsements = files::endorsements(&self.endorsements)?;
 
-        let answer = match self.kind.open(&file) {
+        let answer = match kind.open(&file) {
             Err(error) => Answer::unreadable(&error),
             Ok(envelope) => {
                 if self.endorsements.is_empty() {
@@ -98,7 +147,7 @@ impl Verify {
                     init_time_data: init_time_data.as_deref(),
                     now,
                 };
-                question.ask(self.kind, &envelope.evidence)?
+                question.ask(kind, &envelope.evidence)?
             }
         };
         let accepted = self.accepts(&answer);
@@ -258,26 +307,25 @@ impl Answer {
             }
             table.print()?;
         }
-        output::line("checks")?;
-        self.print_checks()
+        print_checks(&self.verdict)
     }
+}
 
-    fn print_checks(&self) -> Result<(), Failure> {
-        let mut table = Table::default();
-        for check in self.verdict.checks() {
-            let (mark, value) = match check.outcome {
-                Outcome::Failed => ("FAIL", format!("expected {}, found {}", check.expected, check.actual)),
-                Outcome::Noted => ("note", check.actual.to_string()),
-                Outcome::Passed if matches!(check.expected, CheckValue::None) => {
-                    ("ok", check.actual.to_string())
-                }
-                Outcome::Passed if check.expected == check.actual => ("ok", check.actual.to_string()),
-                Outcome::Passed => ("ok", format!("{}; expected {}", check.actual, check.expected)),
-            };
-            table.row(format!("{mark:<4} {}", check.id), value);
-        }
-        table.print()
+/// Every check with its mark and what was found, under a heading.
+pub(super) fn print_checks(verdict: &Verdict) -> Result<(), Failure> {
+    output::line("checks")?;
+    let mut table = Table::default();
+    for check in verdict.checks() {
+        let (mark, value) = match check.outcome {
+            Outcome::Failed => ("FAIL", format!("expected {}, found {}", check.expected, check.actual)),
+            Outcome::Noted => ("note", check.actual.to_string()),
+            Outcome::Passed if matches!(check.expected, CheckValue::None) => ("ok", check.actual.to_string()),
+            Outcome::Passed if check.expected == check.actual => ("ok", check.actual.to_string()),
+            Outcome::Passed => ("ok", format!("{}; expected {}", check.actual, check.expected)),
+        };
+        table.row(format!("{mark:<4} {}", check.id), value);
     }
+    table.print()
 }
 
 /// Endorsements that came in the evidence file are as good as any; a file given by name is preferred.
