@@ -222,6 +222,9 @@ fn authority<'a>(data: &'a [u8], hashes: &dyn Fn(&[u8]) -> bool) -> Content<'a> 
 
 fn ipl<'a>(event: &Event<'a>, hashes: &dyn Fn(&[u8]) -> bool) -> Content<'a> {
     let data = event.data;
+    if data.len() > MAX_TEXT_BYTES {
+        return if hashes(data) { Content::Data(data) } else { Content::Unbound };
+    }
     let text = std::str::from_utf8(data).ok().map(|text| text.strip_suffix('\0').unwrap_or(text));
     // By PCR, which is measured: another reading of the same bytes is none of the loader's.
     if let Some((claimed, text)) = text.filter(|_| event.pcr == 8).and_then(grub_text) {
@@ -255,6 +258,9 @@ fn grub_text(text: &str) -> Option<(GrubText, &str)> {
     GRUB_PREFIXES.iter().find_map(|(prefix, claimed)| Some((*claimed, text.strip_prefix(prefix)?)))
 }
 
+/// The longest command of GRUB in captured logs has 500 bytes, and Linux takes command lines of 2 or 4 KiB. What is
+/// longer is none that is read.
+const MAX_TEXT_BYTES: usize = 64 * 1024;
 /// Actions of the Platform Firmware Profile, 10.4.4, that say what was started.
 const KNOWN_ACTIONS: &[&str] = &[
     "Calling EFI Application from Boot Option",
