@@ -11,6 +11,7 @@ mod policy;
 mod serve;
 mod signers;
 mod token;
+mod tpm;
 mod version;
 
 use clap::Subcommand;
@@ -35,6 +36,8 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Signers(signers::Signers),
     #[command(subcommand)]
+    Tpm(tpm::Tpm),
+    #[command(subcommand)]
     Admin(admin::Admin),
     #[command(subcommand)]
     Audit(audit::Audit),
@@ -53,6 +56,7 @@ impl Command {
             Self::Endorsements(command) => command.run(),
             Self::Policy(command) => command.run(),
             Self::Signers(command) => command.run(),
+            Self::Tpm(command) => command.run(),
             Self::Admin(command) => command.run(),
             Self::Audit(command) => command.run(),
             Self::Config(command) => command.run(),

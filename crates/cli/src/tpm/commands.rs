@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crypto::HashAlgorithm;
 use evidence::tpm::{PcrSet, hash_id};
+use evidence::{ReadError, Reader};
 
 use super::error::TpmError;
 use super::tcti::{Tcti, Transport};
@@ -188,19 +189,11 @@ impl Tpm {
         Ok((counter, read, values))
     }
 
-    /// `TPM2_GetCapability` (30.2) of the handles in `first..end`, ascending.
+    /// The handles in `first..end`, ascending (`TPM_CAP_HANDLES`).
     pub(super) fn handles(&mut self, first: u32, end: u32) -> Result<Vec<u32>, TpmError> {
         let (mut found, mut next) = (Vec::new(), first);
         while next < end && found.len() < MAX_HANDLES {
-            let command =
-                Command::new("TPM2_GetCapability", 0x17a, &[], &[]).u32(CAP_HANDLES).u32(next).u32(64);
-            let (more, handles) = self.execute(&command)?.parameters(|r| {
-                let more = r.u8("moreData")? != 0;
-                r.u32_be("capability")?;
-                let count = r.u32_be("count")?;
-                let handles = (0..count).map(|_| r.u32_be("handle")).collect::<Result<Vec<_>, _>>()?;
-                Ok((more, handles))
-            })?;
+            let (more, handles) = self.capability(CAP_HANDLES, next, 64, |r| r.u32_be("handle"))?;
             // A TPM that gives what was not asked for has nothing more to say.
             let Some(last) = handles.last().copied().filter(|last| *last >= next) else { break };
             found.extend(handles.into_iter().filter(|handle| (next..end).contains(handle)));
@@ -210,6 +203,42 @@ impl Tpm {
             next = last.saturating_add(1);
         }
         Ok(found)
+    }
+
+    /// Some fixed properties, each with its value (`TPM_CAP_TPM_PROPERTIES`).
+    pub(super) fn properties(&mut self, first: u32, count: u32) -> Result<Vec<(u32, u32)>, TpmError> {
+        let property = |r: &mut Reader<'_>| Ok((r.u32_be("property")?, r.u32_be("value")?));
+        self.capability(CAP_TPM_PROPERTIES, first, count, property).map(|(_, properties)| properties)
+    }
+
+    /// The banks that have PCRs (`TPM_CAP_PCRS`), as `TPM_ALG_ID`.
+    pub(super) fn banks(&mut self) -> Result<Vec<u16>, TpmError> {
+        let (_, banks) = self.capability(CAP_PCRS, 0, MAX_BANKS, |r| {
+            let bank = r.u16_be("hash")?;
+            let size = r.u8("sizeofSelect")?;
+            let used = r.take("pcrSelect", size.into())?.iter().any(|byte| *byte != 0);
+            Ok(used.then_some(bank))
+        })?;
+        Ok(banks.into_iter().flatten().collect())
+    }
+
+    /// `TPM2_GetCapability` (30.2): whether there is more, and a list.
+    fn capability<T>(
+        &mut self,
+        capability: u32,
+        first: u32,
+        count: u32,
+        mut item: impl FnMut(&mut Reader<'_>) -> Result<T, ReadError>,
+    ) -> Result<(bool, Vec<T>), TpmError> {
+        let command =
+            Command::new("TPM2_GetCapability", 0x17a, &[], &[]).u32(capability).u32(first).u32(count);
+        self.execute(&command)?.parameters(|r| {
+            let more = r.u8("moreData")? != 0;
+            r.u32_be("capability")?;
+            let found = r.u32_be("count")?;
+            let items = (0..found).map(|_| item(r)).collect::<Result<Vec<_>, _>>()?;
+            Ok((more, items))
+        })
     }
 
     /// `TPM2_NV_ReadPublic` (31.6).
@@ -297,6 +326,8 @@ const RH_ENDORSEMENT: u32 = 0x4000_000b;
 const NV_AUTHREAD: u32 = 0x0004_0000;
 const SE_POLICY: u8 = 1;
 const CAP_HANDLES: u32 = 1;
+const CAP_PCRS: u32 = 5;
+const CAP_TPM_PROPERTIES: u32 = 6;
 /// A TPM has at most this many banks (`HASH_COUNT` of any known one is below).
 const MAX_BANKS: u32 = 16;
 /// More NV indices than a range of certificates has.

@@ -14,7 +14,7 @@ use crate::input;
 
 /// An endorsement key's certificate; nothing says yet that it belongs to this TPM.
 pub(crate) struct Endorsement {
-    algorithm: KeyAlgorithm,
+    pub(crate) algorithm: KeyAlgorithm,
     /// DER, the key's own first.
     pub(crate) certificates: Vec<Vec<u8>>,
 }
@@ -29,13 +29,27 @@ pub(crate) struct EndorsementKey {
 impl Endorsement {
     /// The certificate in the TPM, of the RSA key if there are several.
     pub(crate) fn of_tpm(tpm: &mut Tpm) -> Result<Self, Failure> {
-        let indices = tpm.handles(FIRST_INDEX, END_INDEX)?;
-        let found = [(KeyAlgorithm::Rsa, RSA_CERTIFICATE), (KeyAlgorithm::Ecc, ECC_CERTIFICATE)];
-        let Some((algorithm, index)) = found.into_iter().find(|(_, index)| indices.contains(index)) else {
-            return Err(Failure::failed("the TPM holds no endorsement certificate of the low range").hint(
+        Self::all_of_tpm(tpm)?.into_iter().next().ok_or_else(|| {
+            Failure::failed("the TPM holds no endorsement certificate of the low range").hint(
                 "its maker may publish it; give it with `--ek-certificate FILE`, DER or PEM, issuers after it",
-            ));
-        };
+            )
+        })
+    }
+
+    /// Every certificate in the TPM, the RSA key's first.
+    pub(crate) fn all_of_tpm(tpm: &mut Tpm) -> Result<Vec<Self>, Failure> {
+        let indices = tpm.handles(FIRST_INDEX, END_INDEX)?;
+        let known = [(KeyAlgorithm::Rsa, RSA_CERTIFICATE), (KeyAlgorithm::Ecc, ECC_CERTIFICATE)];
+        let present = known.into_iter().filter(|(_, index)| indices.contains(index));
+        present.map(|(algorithm, index)| Self::of_index(tpm, &indices, algorithm, index)).collect()
+    }
+
+    fn of_index(
+        tpm: &mut Tpm,
+        indices: &[u32],
+        algorithm: KeyAlgorithm,
+        index: u32,
+    ) -> Result<Self, Failure> {
         let mut certificates = certificates(&read_index(tpm, index)?);
         certificates.truncate(1);
         if certificates.is_empty() {

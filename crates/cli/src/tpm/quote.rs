@@ -20,7 +20,7 @@ pub(crate) struct Quoted {
     pub(crate) pcrs: Values,
 }
 
-type Values = Vec<(u8, Vec<u8>)>;
+pub(super) type Values = Vec<(u8, Vec<u8>)>;
 
 /// Quotes `pcrs` of `bank` over `nonce`.
 pub(crate) fn quote(
@@ -42,7 +42,7 @@ pub(crate) fn quote(
 }
 
 /// All the values, or nothing if one changed meanwhile.
-fn read(tpm: &mut Tpm, bank: HashAlgorithm, pcrs: PcrSet) -> Result<Option<Values>, Failure> {
+pub(super) fn read(tpm: &mut Tpm, bank: HashAlgorithm, pcrs: PcrSet) -> Result<Option<Values>, Failure> {
     let (mut found, mut missing, mut first) = (Vec::new(), pcrs, None);
     while !missing.is_empty() {
         let (counter, read, values) = tpm.pcr_read(bank, missing)?;

@@ -14,6 +14,7 @@ use evidence::tpm::{
 use super::attestation_key::{AttestationKey, Loaded, activate, create, load};
 use super::commands::KeyBlobs;
 use super::endorsement::{Endorsement, EndorsementKey};
+use super::identity::{Identity, pcrs};
 use super::quote::quote;
 use super::{KeyAlgorithm, Tcti, Tpm};
 
@@ -56,6 +57,7 @@ fn keys_credentials_and_quotes_of_a_software_tpm_verify() {
         drop(tpm);
         assert_eq!(swtpm.loaded(), 0, "everything is flushed");
     }
+    it_says_what_it_is(&swtpm);
     the_key_of_another_tpm_is_told(&swtpm, &directory);
     refusals_are_explained_and_leave_nothing_loaded(&swtpm);
     std::fs::remove_dir_all(directory).unwrap();
@@ -111,6 +113,16 @@ fn quote_verifies(tpm: &mut Tpm, key: &AttestationKey) {
     assert_eq!(few.pcrs.iter().map(|(index, _)| *index).collect::<Vec<_>>(), [10]);
     let inactive = quote(tpm, key, HashAlgorithm::Sha384, pcrs, &[]).err().unwrap();
     assert_eq!(inactive.message, "the TPM has no PCR 0 in its sha384 bank");
+}
+
+fn it_says_what_it_is(swtpm: &Swtpm) {
+    let mut tpm = open(swtpm);
+    let identity = Identity::of(&mut tpm).unwrap();
+    assert_eq!((identity.manufacturer.as_str(), identity.model.as_str()), ("IBM", "SWTPM"));
+    assert_eq!(identity.banks, [HashAlgorithm::Sha1, HashAlgorithm::Sha256]);
+    let sha1 = pcrs(&mut tpm, HashAlgorithm::Sha1).unwrap();
+    assert_eq!(sha1.len(), 24);
+    assert_eq!(sha1[23].1, crypto::sha1(&[[0; 20], [23; 20]].concat()));
 }
 
 fn the_key_of_another_tpm_is_told(swtpm: &Swtpm, directory: &Path) {
