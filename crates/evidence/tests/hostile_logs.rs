@@ -22,9 +22,11 @@ struct Bound {
     seconds: u64,
 }
 
+type Case = (&'static str, fn() -> Vec<u8>, fn(&[u8]), Bound);
+
 /// Case, log, what is done with it, and its bounds: twice the memory measured or less, and ten times the time or less,
 /// because other things run on the machine.
-const CASES: &[(&str, fn() -> Vec<u8>, fn(&[u8]), Bound)] = &[
+const CASES: &[Case] = &[
     ("records of 1 KiB", kilobyte_records, boot, Bound { mebibytes: 600, seconds: 10 }),
     (
         "records of 1 KiB that do not replay",

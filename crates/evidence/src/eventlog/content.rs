@@ -262,7 +262,7 @@ fn grub_text(text: &str) -> Option<(GrubText, &str)> {
 /// longer is none that is read.
 const MAX_TEXT_BYTES: usize = 64 * 1024;
 /// Actions of the Platform Firmware Profile, 10.4.4, that say what was started.
-const KNOWN_ACTIONS: &[&str] = &[
+pub(crate) const KNOWN_ACTIONS: &[&str] = &[
     "Calling EFI Application from Boot Option",
     "Returning from EFI Application from Boot Option",
     "Exit Boot Services Invocation",

@@ -2,7 +2,9 @@
 
 use crypto::HashAlgorithm;
 
+use super::mismatch::MismatchCause;
 use crate::read::ReadError;
+use crate::tpm::PcrSet;
 use crate::verdict::{Check, Explain, rules};
 
 /// The bytes are not a TCG event log.
@@ -118,7 +120,10 @@ pub enum ReplayError {
     #[error("log and quote have no bank of SHA-256 or stronger in common")]
     NoBank,
     /// The log does not replay to the quoted value of a PCR.
-    #[error("the log does not replay to the quoted value of PCR {pcr} ({bank}): {cause}")]
+    #[error(
+        "the log does not replay to the quoted value of PCR {pcr} ({bank}){}: {cause}",
+        also_differing(*differing)
+    )]
     Pcr {
         /// The bank.
         bank: HashAlgorithm,
@@ -128,60 +133,16 @@ pub enum ReplayError {
         replayed: Vec<u8>,
         /// What was quoted.
         quoted: Vec<u8>,
+        /// The other PCRs whose quoted values it does not replay to, either.
+        differing: PcrSet,
         /// What explains it.
         cause: MismatchCause,
     },
 }
 
-/// What explains that a log does not replay, as far as the log can show it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum MismatchCause {
-    /// Without this event the log replays: it was added to the log, or not extended.
-    ExtraEvent {
-        /// The event.
-        sequence: usize,
-        /// Its claimed type.
-        event: String,
-    },
-    /// The log replays up to this event: it is the first that the TPM does not know.
-    FirstUnknown {
-        /// The event.
-        sequence: usize,
-        /// Its claimed type.
-        event: String,
-    },
-    /// The log has no events of the PCR, which holds more than its initial value.
-    NoEvents,
-    /// The data of this event were not what was extended, and its digest may not have been, either.
-    Unbound {
-        /// The event.
-        sequence: usize,
-        /// Its claimed type.
-        event: String,
-    },
-    /// The log does not show it: events are missing from it, or several were changed.
-    Unknown,
-}
-
-impl std::fmt::Display for MismatchCause {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::ExtraEvent { sequence, event } => {
-                write!(f, "it would without event {sequence} (`{event}`)")
-            }
-            Self::FirstUnknown { sequence, event } => {
-                write!(f, "it does up to event {sequence} (`{event}`), which the TPM does not know")
-            }
-            Self::NoEvents => f.write_str("the log has no events of it"),
-            Self::Unbound { sequence, event } => {
-                write!(
-                    f,
-                    "the first suspicious event is {sequence} (`{event}`), whose data were not measured"
-                )
-            }
-            Self::Unknown => f.write_str("events are missing from the log or were changed"),
-        }
-    }
+fn also_differing(differing: PcrSet) -> String {
+    let list: Vec<_> = differing.iter().map(|index| index.to_string()).collect();
+    if list.is_empty() { String::new() } else { format!(" (nor of PCR {})", list.join(", ")) }
 }
 
 impl Explain for ReplayError {

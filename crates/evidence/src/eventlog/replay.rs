@@ -4,8 +4,8 @@
 use crypto::{Digest, HashAlgorithm};
 
 use super::content::{Content, Measured, Separator};
-use super::error::{MismatchCause, ReplayError};
-use super::event_type;
+use super::error::ReplayError;
+use super::mismatch::{self, MismatchCause};
 use super::parse::{Event, EventLog};
 use crate::tpm::{PcrSet, QuotedPcrs};
 use crate::verdict::{Check, Rejection, Verdict, rules};
@@ -182,40 +182,65 @@ fn replay_bank(
     let replay = Replay::of(logs, bank);
     let mut covered = PcrSet::default();
     let mut appended = Vec::new();
-    for index in quoted.bank(bank).iter().filter(|index| ![16, 23].contains(index)) {
+    for index in quoted.bank(bank).iter().filter(|index| !RESETTABLE.contains(index)) {
         let Some(value) = quoted.get(bank, index) else { continue };
         if let Some(sequence) = replay.first_without_digest(index) {
             return Err(ReplayError::NoDigest { bank, pcr: index, sequence });
         }
-        let Some(replayed) = replay.value(index) else { continue };
-        if replay.extended.contains(index) {
-            if replayed != value {
-                let more = later_events(index, replayed, value).ok_or_else(|| ReplayError::Pcr {
-                    bank,
-                    pcr: index,
-                    replayed: replayed.as_slice().to_vec(),
-                    quoted: value.as_slice().to_vec(),
-                    cause: explain(logs, bank, index, value),
-                })?;
+        match compare(&replay, index, value) {
+            Comparison::Differs => return Err(mismatch(logs, &replay, quoted, index)),
+            Comparison::Equal(more) => {
                 appended.extend(more.iter().map(|text| (index, *text)));
+                covered = covered.with(index);
             }
-            covered = covered.with(index);
-        } else if replayed == value {
-            covered = covered.with(index);
-        } else if MEASURED_BEFORE_THE_SYSTEM.contains(&index) {
-            return Err(ReplayError::Pcr {
-                bank,
-                pcr: index,
-                replayed: replayed.as_slice().to_vec(),
-                quoted: value.as_slice().to_vec(),
-                cause: MismatchCause::NoEvents,
-            });
+            Comparison::OfTheSystem => {}
         }
         if index < 8 && !has_separator(logs, bank, index) {
             return Err(ReplayError::MissingSeparator { bank, pcr: index });
         }
     }
     Ok((covered, appended))
+}
+
+/// How what the logs give for a PCR compares with what was quoted.
+enum Comparison {
+    /// It is something else.
+    Differs,
+    /// It is equal, once these texts are extended, which come after the end of a log.
+    Equal(&'static [&'static str]),
+    /// The logs have no events of it, and the running system extends it, too.
+    OfTheSystem,
+}
+
+fn compare(replay: &Replay, index: u8, quoted: &Digest) -> Comparison {
+    match replay.value(index) {
+        Some(replayed) if replayed == quoted => Comparison::Equal(&[]),
+        Some(replayed) if replay.extended.contains(index) => {
+            later_events(index, replayed, quoted).map_or(Comparison::Differs, Comparison::Equal)
+        }
+        Some(_) if MEASURED_BEFORE_THE_SYSTEM.contains(&index) => Comparison::Differs,
+        _ => Comparison::OfTheSystem,
+    }
+}
+
+/// The error for a PCR that differs, with all that the logs show of it.
+fn mismatch(logs: &[&EventLog<'_>], replay: &Replay, quoted: &QuotedPcrs, pcr: u8) -> ReplayError {
+    let bank = replay.bank;
+    let value = |index: u8| quoted.get(bank, index);
+    let others = quoted.bank(bank).iter().filter(|index| *index != pcr && !RESETTABLE.contains(index));
+    let differing = others.filter(|index| {
+        value(*index).is_some_and(|quoted| matches!(compare(replay, *index, quoted), Comparison::Differs))
+    });
+    let differing = differing.fold(PcrSet::default(), PcrSet::with);
+    let cause = match (value(pcr), initial_values(logs, bank).get(usize::from(pcr))) {
+        (Some(quoted), Some(initial)) if replay.extended.contains(pcr) => {
+            mismatch::explain(logs, bank, pcr, *initial, quoted)
+        }
+        _ => MismatchCause::NoEvents,
+    };
+    let bytes = |digest: Option<&Digest>| digest.map(|digest| digest.as_slice().to_vec()).unwrap_or_default();
+    let (replayed, quoted) = (bytes(replay.value(pcr)), bytes(value(pcr)));
+    ReplayError::Pcr { bank, pcr, replayed, quoted, differing, cause }
 }
 
 /// Known events whose extension after the end of the log gives the quoted value.
@@ -237,54 +262,6 @@ fn has_separator(logs: &[&EventLog<'_>], bank: HashAlgorithm, index: u8) -> bool
         .filter(|event| event.pcr == u32::from(index))
         .filter_map(|event| event.digest(bank))
         .any(|digest| values.iter().any(|value| value.as_slice() == digest))
-}
-
-/// Looks for the first event that explains why a PCR does not have its quoted value.
-fn explain(logs: &[&EventLog<'_>], bank: HashAlgorithm, index: u8, quoted: &Digest) -> MismatchCause {
-    let events: Vec<_> = extended(logs).filter(|event| event.pcr == u32::from(index)).collect();
-    let Some(initial) = initial_values(logs, bank).into_iter().nth(usize::from(index)) else {
-        return MismatchCause::Unknown;
-    };
-    let named = |event: &Event<'_>| (event.sequence, describe(event.event_type));
-    let extend = |value: Digest, event: &Event<'_>| match event.digest(bank) {
-        Some(digest) => bank.digest(&[value.as_slice(), digest]),
-        None => value,
-    };
-    let mut value = initial;
-    let mut prefixes = Vec::with_capacity(events.len());
-    for event in &events {
-        if value == *quoted {
-            let (sequence, event) = named(event);
-            return MismatchCause::FirstUnknown { sequence, event };
-        }
-        prefixes.push(value);
-        value = extend(value, event);
-    }
-    // Leaving out one event after the other costs the square of their number.
-    if events.len() <= MAX_EXPLAINED {
-        for (skipped, event) in events.iter().enumerate() {
-            let Some(start) = prefixes.get(skipped) else { break };
-            let rest = events.iter().skip(skipped + 1);
-            if rest.fold(*start, |value, event| extend(value, event)) == *quoted {
-                let (sequence, event) = named(event);
-                return MismatchCause::ExtraEvent { sequence, event };
-            }
-        }
-    }
-    let suspicious = events
-        .iter()
-        .find(|event| BOUND_TYPES.contains(&event.event_type) && Measured::new(***event, bank).is_unbound());
-    match suspicious {
-        Some(event) => {
-            let (sequence, event) = named(event);
-            MismatchCause::Unbound { sequence, event }
-        }
-        None => MismatchCause::Unknown,
-    }
-}
-
-fn describe(event_type: u32) -> String {
-    event_type::name(event_type).map_or_else(|| format!("{event_type:#010x}"), str::to_owned)
 }
 
 fn initial_values(logs: &[&EventLog<'_>], bank: HashAlgorithm) -> Vec<Digest> {
@@ -313,16 +290,8 @@ pub(crate) fn is_separator(event: &Measured<'_>) -> bool {
 const MEASURED_BEFORE_THE_SYSTEM: &[u8] = &[0, 1, 2, 3, 4, 5, 6, 7, 8, 12, 13, 14];
 const PCRS: u32 = 32;
 const DRTM: std::ops::RangeInclusive<u32> = 17..=22;
-/// The longest captured log has 84 events of one PCR.
-const MAX_EXPLAINED: usize = 512;
-/// Events whose data are measured by every known firmware.
-const BOUND_TYPES: &[u32] = &[
-    event_type::SEPARATOR,
-    event_type::EFI_ACTION,
-    event_type::EFI_VARIABLE_DRIVER_CONFIG,
-    event_type::EFI_VARIABLE_AUTHORITY,
-    event_type::EFI_GPT_EVENT,
-];
+/// The debug and the application PCR, which software can reset at any time (TCG PC Client Platform TPM Profile, 4.4).
+const RESETTABLE: [u8; 2] = [16, 23];
 const INVOCATION: &str = "Exit Boot Services Invocation";
 const SUCCESS: &str = "Exit Boot Services Returned with Success";
 const FAILURE: &str = "Exit Boot Services Returned with Failure";

@@ -263,19 +263,41 @@ fn mismatches_name_what_explains_them() {
         ReplayError::Pcr { pcr: 4, cause, .. } => cause,
         other => panic!("{other}"),
     };
-    let name = "EV_POST_CODE".to_owned();
+    let named = |sequence, event: &str| NamedEvent { sequence, event: event.to_owned() };
+    let code = |sequence| named(sequence, "EV_POST_CODE");
+    // Added, at the end and elsewhere.
     let longer = genuine().event(4, 1, b"c");
-    assert_eq!(cause(&longer), MismatchCause::FirstUnknown { sequence: 3, event: name.clone() });
+    assert_eq!(cause(&longer), MismatchCause::FirstUnknown(code(3)));
     let added = Log::new().event(4, 1, b"x").event(4, 1, b"a").separators(&[4]).event(4, 1, b"b");
-    assert_eq!(cause(&added), MismatchCause::ExtraEvent { sequence: 0, event: name });
+    assert_eq!(cause(&added), MismatchCause::ExtraEvent(code(0)));
+    // Removed: what everybody knows is found, what is not, is not.
     let shorter = Log::new().event(4, 1, b"a").separators(&[4]);
     assert_eq!(cause(&shorter), MismatchCause::Unknown);
+    let without_separator = Log::new().event(4, 1, b"a").event(4, 1, b"b");
+    assert_eq!(
+        cause(&without_separator),
+        MismatchCause::Missing { before: Some(code(1)), what: "separator".to_owned() }
+    );
+    // Swapped, neighbours or not.
+    let swapped = Log::new().event(4, 1, b"a").event(4, 1, b"b").separators(&[4]);
+    assert_eq!(cause(&swapped), MismatchCause::Swapped(code(1), named(2, "EV_SEPARATOR")));
+    let swapped = Log::new().event(4, 1, b"b").separators(&[4]).event(4, 1, b"a");
+    assert_eq!(cause(&swapped), MismatchCause::Swapped(code(0), code(2)));
+    // Digest changed, data kept; data changed, digest kept, which replays; both changed.
+    let digest = Log::new().measured(4, 1, b"x", b"a").separators(&[4]).event(4, 1, b"b");
+    assert_eq!(cause(&digest), MismatchCause::Digest(code(0)));
+    let data = Log::new().measured(4, 1, b"a", b"x").separators(&[4]).event(4, 1, b"b");
+    assert!(verify(&data, &values).unwrap().events()[0].is_unbound());
+    let both = Log::new().event(4, 1, b"x").separators(&[4]).event(4, 1, b"b");
+    assert_eq!(cause(&both), MismatchCause::Unknown);
     let unbound = Log::new().event(4, 1, b"a").separators(&[4]).measured(4, ty::EFI_ACTION, b"y", b"x");
-    let event = "EV_EFI_ACTION".to_owned();
-    assert_eq!(cause(&unbound), MismatchCause::Unbound { sequence: 2, event });
-    // An event that was not extended, disguised as one that is not.
+    assert_eq!(cause(&unbound), MismatchCause::Unbound(named(2, "EV_EFI_ACTION")));
+    // An event that was extended, disguised as one that was not, or as one of another PCR.
     let hidden = Log::new().event(4, 1, b"a").separators(&[4]).event(4, ty::NO_ACTION, b"b");
-    assert_eq!(cause(&hidden), MismatchCause::Unknown);
+    assert_eq!(cause(&hidden), MismatchCause::Hidden(named(2, "EV_NO_ACTION")));
+    let moved = Log::new().event(4, 1, b"a").separators(&[4]).event(5, 1, b"b");
+    assert_eq!(cause(&moved), MismatchCause::Moved { event: code(2), claimed: 5 });
+
     let none = Log::new().event(0, 1, b"a").separators(&[0]);
     // What the loader measures can't be hidden by leaving all of it out, either.
     let loader = quoted(&[(SHA256, 12, &[7; 32])]);
@@ -283,7 +305,80 @@ fn mismatches_name_what_explains_them() {
     assert!(matches!(error, ReplayError::Pcr { pcr: 12, cause: MismatchCause::NoEvents, .. }), "{error}");
     let error = verify(&none, &values).unwrap_err();
     assert!(matches!(error, ReplayError::Pcr { cause: MismatchCause::NoEvents, .. }), "{error}");
-    assert!(error.to_string().ends_with("the log has no events of it"), "{error}");
+    let expected =
+        "the log does not replay to the quoted value of PCR 4 (sha256): the log has no events of it";
+    assert!(error.to_string().starts_with(expected), "{error}");
+}
+
+#[test]
+fn mismatches_of_known_values_are_named() {
+    let cause = |log: &Log, genuine: &Log, pcr: u8| match verify(log, &genuine.quoted(&[pcr])).unwrap_err() {
+        ReplayError::Pcr { cause, .. } => cause,
+        other => panic!("{other}"),
+    };
+    // `SecureBoot` rewritten with its digest, as an attacker would.
+    let (on, off) = (secure_boot(&[1]).separators(&[7]), secure_boot(&[0]).separators(&[7]));
+    let event = NamedEvent { sequence: 0, event: "EV_EFI_VARIABLE_DRIVER_CONFIG".to_owned() };
+    assert_eq!(cause(&on, &off, 7), MismatchCause::Replaced { event, by: "SecureBoot = 00".to_owned() });
+    // A list of forbidden signatures left out.
+    let config = ty::EFI_VARIABLE_DRIVER_CONFIG;
+    let variable = |log: Log, name: &str| log.variable(config, &GLOBAL_VARIABLE, name, b"x");
+    let names = ["SecureBoot", "PK", "KEK", "db"];
+    let shorter = names.iter().fold(Log::new(), |log, name| variable(log, name)).separators(&[7]);
+    let whole = ["SecureBoot", "PK", "KEK", "db", "dbx"];
+    let whole = whole.iter().fold(Log::new(), |log, name| variable(log, name)).separators(&[7]);
+    let found = cause(&shorter, &whole, 7);
+    assert_eq!(found, MismatchCause::Lacks("dbx"));
+    assert!(found.to_string().contains("`dbx`"), "{found}");
+    // The start of PCR 0.
+    let locality = [&b"StartupLocality\0"[..], &[3]].concat();
+    let started = Log::new().event(0, ty::NO_ACTION, &locality).separators(&[0]);
+    let found = cause(&Log::new().separators(&[0]), &started, 0);
+    assert_eq!(found, MismatchCause::StartupLocality { locality: 3 });
+    // Something at the end that came after the log was read.
+    let action = "Returning from EFI Application from Boot Option";
+    let later = Log::new().separators(&[4]).event(4, ty::EFI_ACTION, action.as_bytes());
+    let found = cause(&Log::new().separators(&[4]), &later, 4);
+    assert_eq!(found, MismatchCause::Missing { before: None, what: action.to_owned() });
+    // The message also says which other PCRs differ.
+    let other = Log::new().event(1, 1, b"x").event(3, 1, b"x").separators(&[1, 2, 3]);
+    let genuine = Log::new().event(1, 1, b"y").event(3, 1, b"y").separators(&[1, 2, 3]);
+    let error = verify(&other, &genuine.quoted(&[1, 2, 3])).unwrap_err().to_string();
+    assert!(error.contains("PCR 1 (sha256) (nor of PCR 3): no single event"), "{error}");
+}
+
+/// A log whose digests of one bank were changed: the other bank does not vouch for it.
+#[test]
+fn every_bank_is_explained_by_itself() {
+    let digests = |sha256: &[u8], sha384: &[u8]| -> Log {
+        let sha384 = HashAlgorithm::Sha384.digest(&[sha384]);
+        Log::with_algorithms(&[(0x0b, 32), (0x0c, 48)])
+            .raw(
+                4,
+                4,
+                &[
+                    (0x0b, &crypto::sha256(&[0; 4])),
+                    (0x0c, HashAlgorithm::Sha384.digest(&[&[0; 4]]).as_slice()),
+                ],
+                &[0; 4],
+            )
+            .raw(4, 1, &[(0x0b, &crypto::sha256(sha256)), (0x0c, sha384.as_slice())], b"a")
+    };
+    let values = |log: &Log| {
+        let log = log.parse().unwrap();
+        let of = |bank| *Replay::of(&[&log], bank).value(4).unwrap();
+        let (sha256, sha384) = (of(SHA256), of(HashAlgorithm::Sha384));
+        quoted(&[(SHA256, 4, sha256.as_slice()), (HashAlgorithm::Sha384, 4, sha384.as_slice())])
+    };
+    let genuine = values(&digests(b"a", b"a"));
+    for (log, bank) in [(digests(b"x", b"a"), SHA256), (digests(b"a", b"x"), HashAlgorithm::Sha384)] {
+        match verify(&log, &genuine).unwrap_err() {
+            ReplayError::Pcr { bank: found, pcr: 4, cause: MismatchCause::Digest(event), .. } => {
+                assert_eq!((found, event.sequence), (bank, 1));
+            }
+            other => panic!("{other}"),
+        }
+    }
 }
 
 /// TPM Carte Blanche, CVE-2021-42299: a bank that the firmware left alone.
