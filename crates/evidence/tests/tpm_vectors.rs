@@ -681,6 +681,10 @@ fn verify_quote_only(set: &Set, trust: &KeyTrust) -> Result<(), EvidenceError> {
 /// Logs up to this length have every bit flipped whenever the tests run.
 const WHOLE_BYTES: usize = 16 * 1024;
 
+/// A log that takes as long as all others together: it has 65 events in one PCR, so that explaining why it does not
+/// replay takes longest. One seeded bit of each of its bytes is flipped by default.
+const SLOW: &[&str] = &["tpm/eventlogs/tpm2-tools/event-bootorder.bin"];
+
 /// What is concluded from a log.
 #[derive(PartialEq, Debug)]
 struct Conclusions<'a> {
@@ -713,7 +717,7 @@ fn flip_log(name: &str, log: &[u8], quoted: &QuotedPcrs) {
     let (genuine, measured) = conclude(log, quoted).unwrap_or_else(|| panic!("{name}"));
     let genuine_processed = processed(measured.events());
     let thorough = std::env::var("VOUCHSAFE_FLIPS").as_deref() == Ok("all");
-    let all = thorough || log.len() <= WHOLE_BYTES;
+    let all = thorough || (log.len() <= WHOLE_BYTES && !SLOW.contains(&name));
     let start = std::time::Instant::now();
     let (mut accepted, mut fewer) = (0, 0);
     let mut bytes = log.to_vec();

@@ -2,7 +2,7 @@
 //! `commands/tpm`, systemd `src/boot`). Only PCR, digest and order are measured: data count where the
 //! digest can be computed from them, and for nothing else.
 
-use crypto::HashAlgorithm;
+use crypto::{Digest, HashAlgorithm};
 
 use super::event_type as ty;
 use super::parse::Event;
@@ -94,7 +94,7 @@ impl<'a> Measured<'a> {
     /// Reads the data of `event` as far as its digest in `bank` vouches for them.
     #[must_use]
     pub fn new(event: Event<'a>, bank: HashAlgorithm) -> Self {
-        Self::within(event, bank, &mut { sipa::MAX_TAGS })
+        Self::within(event, &KnownDigests::of(bank), &mut { sipa::MAX_TAGS })
     }
 
     /// The same for the events of a log, which share the number of tagged events accepted.
@@ -103,13 +103,17 @@ impl<'a> Measured<'a> {
         'a: 'e,
     {
         let mut budget = sipa::MAX_TAGS;
-        events.map(|event| Self::within(*event, bank, &mut budget)).collect()
+        let known = KnownDigests::of(bank);
+        events.map(|event| Self::within(*event, &known, &mut budget)).collect()
     }
 
-    fn within(event: Event<'a>, bank: HashAlgorithm, budget: &mut usize) -> Self {
+    fn within(event: Event<'a>, known: &KnownDigests, budget: &mut usize) -> Self {
+        let bank = known.bank;
         let digest = event.digest(bank);
         let content = match digest {
-            Some(digest) => content(&event, &|data| bank.digest(&[data]).as_slice() == digest, budget),
+            Some(digest) => {
+                content(&event, digest, known, &|data| bank.digest(&[data]).as_slice() == digest, budget)
+            }
             None => Content::Unbound,
         };
         Self { event, digest, content }
@@ -131,7 +135,13 @@ impl<'a> Measured<'a> {
     }
 }
 
-fn content<'a>(event: &Event<'a>, hashes: &dyn Fn(&[u8]) -> bool, budget: &mut usize) -> Content<'a> {
+fn content<'a>(
+    event: &Event<'a>,
+    digest: &[u8],
+    known: &KnownDigests,
+    hashes: &dyn Fn(&[u8]) -> bool,
+    budget: &mut usize,
+) -> Content<'a> {
     // What type it claims does not matter for these: the type is not measured.
     if let Some(separator) = separator(event.data).filter(|_| hashes(event.data)) {
         return Content::Separator(separator);
@@ -139,21 +149,39 @@ fn content<'a>(event: &Event<'a>, hashes: &dyn Fn(&[u8]) -> bool, budget: &mut u
     match typed_content(event, hashes, budget) {
         // Nor do the data, when the digest is one that everybody knows.
         content @ (Content::Unbound | Content::Data(_)) if event.pcr <= 7 => {
-            known_digest(event.pcr, hashes).unwrap_or(content)
+            known.find(event.pcr, digest).unwrap_or(content)
         }
         content => content,
     }
 }
 
-fn known_digest<'a>(pcr: u32, hashes: &dyn Fn(&[u8]) -> bool) -> Option<Content<'a>> {
-    let separators = [Separator::Zero, Separator::Ones, Separator::Error];
-    if let Some(separator) = separators.into_iter().find(|separator| hashes(&separator.value())) {
-        return Some(Content::Separator(separator));
+/// Digests that everybody knows, in one bank.
+struct KnownDigests {
+    bank: HashAlgorithm,
+    separators: [(Separator, Digest); 3],
+    actions: [(&'static str, Digest); 7],
+}
+
+impl KnownDigests {
+    fn of(bank: HashAlgorithm) -> Self {
+        let separators = [Separator::Zero, Separator::Ones, Separator::Error];
+        Self {
+            bank,
+            separators: separators.map(|separator| (separator, bank.digest(&[&separator.value()]))),
+            actions: KNOWN_ACTIONS.map(|text| (text, bank.digest(&[text.as_bytes()]))),
+        }
     }
-    if ![4, 5, 7].contains(&pcr) {
-        return None;
+
+    fn find<'a>(&self, pcr: u32, digest: &[u8]) -> Option<Content<'a>> {
+        if let Some((separator, _)) = self.separators.iter().find(|(_, known)| known.as_slice() == digest) {
+            return Some(Content::Separator(*separator));
+        }
+        if ![4, 5, 7].contains(&pcr) {
+            return None;
+        }
+        let action = self.actions.iter().find(|(_, known)| known.as_slice() == digest);
+        action.map(|(text, _)| Content::Action(text))
     }
-    KNOWN_ACTIONS.iter().copied().find(|text| hashes(text.as_bytes())).map(Content::Action)
 }
 
 fn separator(data: &[u8]) -> Option<Separator> {
@@ -262,7 +290,7 @@ fn grub_text(text: &str) -> Option<(GrubText, &str)> {
 /// longer is none that is read.
 const MAX_TEXT_BYTES: usize = 64 * 1024;
 /// Actions of the Platform Firmware Profile, 10.4.4, that say what was started.
-pub(crate) const KNOWN_ACTIONS: &[&str] = &[
+pub(crate) const KNOWN_ACTIONS: [&str; 7] = [
     "Calling EFI Application from Boot Option",
     "Returning from EFI Application from Boot Option",
     "Exit Boot Services Invocation",

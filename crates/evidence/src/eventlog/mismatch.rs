@@ -62,25 +62,26 @@ pub enum MismatchCause {
 }
 
 /// An event as a message names it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NamedEvent {
     /// Its place in its log, from 0.
     pub sequence: usize,
     /// Its claimed type.
-    pub event: String,
+    pub event_type: u32,
 }
 
 impl NamedEvent {
-    fn of(event: &Event<'_>) -> Self {
-        let name = event_type::name(event.event_type);
-        let event_type = name.map_or_else(|| format!("{:#010x}", event.event_type), str::to_owned);
-        Self { sequence: event.sequence, event: event_type }
+    const fn of(event: &Event<'_>) -> Self {
+        Self { sequence: event.sequence, event_type: event.event_type }
     }
 }
 
 impl std::fmt::Display for NamedEvent {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "event {} (`{}`)", self.sequence, self.event)
+        match event_type::name(self.event_type) {
+            Some(name) => write!(f, "event {} (`{name}`)", self.sequence),
+            None => write!(f, "event {} (`{:#010x}`)", self.sequence, self.event_type),
+        }
     }
 }
 
@@ -375,10 +376,11 @@ fn switched_variable(data: &[u8]) -> Option<(String, Vec<u8>)> {
     Some((format!("{} = {other:02x}", variable.name), [start, &[other]].concat()))
 }
 
-/// What an explanation may cost: some milliseconds, once for a refused log.
-const MAX_EXTENDS: usize = 20_000;
+/// What an explanation may cost: a millisecond or two, once for a refused log. Every step takes half the square of the
+/// number of events; PCRs have up to 40 of them, in the longest captured log 84.
+const MAX_EXTENDS: usize = 8_000;
 /// What exchanging two events that are no neighbours leaves for the steps after it.
-const RESERVED_EXTENDS: usize = 14_000;
+const RESERVED_EXTENDS: usize = 5_000;
 const SECURE_BOOT_VARIABLES: &[&str] = &["SecureBoot", "PK", "KEK", "db", "dbx"];
 /// Events whose data are measured by every known firmware.
 const BOUND_TYPES: &[u32] = &[

@@ -263,8 +263,8 @@ fn mismatches_name_what_explains_them() {
         ReplayError::Pcr { pcr: 4, cause, .. } => cause,
         other => panic!("{other}"),
     };
-    let named = |sequence, event: &str| NamedEvent { sequence, event: event.to_owned() };
-    let code = |sequence| named(sequence, "EV_POST_CODE");
+    let named = |sequence, event_type| NamedEvent { sequence, event_type };
+    let code = |sequence| named(sequence, 1);
     // Added, at the end and elsewhere.
     let longer = genuine().event(4, 1, b"c");
     assert_eq!(cause(&longer), MismatchCause::FirstUnknown(code(3)));
@@ -280,7 +280,7 @@ fn mismatches_name_what_explains_them() {
     );
     // Swapped, neighbours or not.
     let swapped = Log::new().event(4, 1, b"a").event(4, 1, b"b").separators(&[4]);
-    assert_eq!(cause(&swapped), MismatchCause::Swapped(code(1), named(2, "EV_SEPARATOR")));
+    assert_eq!(cause(&swapped), MismatchCause::Swapped(code(1), named(2, ty::SEPARATOR)));
     let swapped = Log::new().event(4, 1, b"b").separators(&[4]).event(4, 1, b"a");
     assert_eq!(cause(&swapped), MismatchCause::Swapped(code(0), code(2)));
     // Digest changed, data kept; data changed, digest kept, which replays; both changed.
@@ -291,10 +291,10 @@ fn mismatches_name_what_explains_them() {
     let both = Log::new().event(4, 1, b"x").separators(&[4]).event(4, 1, b"b");
     assert_eq!(cause(&both), MismatchCause::Unknown);
     let unbound = Log::new().event(4, 1, b"a").separators(&[4]).measured(4, ty::EFI_ACTION, b"y", b"x");
-    assert_eq!(cause(&unbound), MismatchCause::Unbound(named(2, "EV_EFI_ACTION")));
+    assert_eq!(cause(&unbound), MismatchCause::Unbound(named(2, ty::EFI_ACTION)));
     // An event that was extended, disguised as one that was not, or as one of another PCR.
     let hidden = Log::new().event(4, 1, b"a").separators(&[4]).event(4, ty::NO_ACTION, b"b");
-    assert_eq!(cause(&hidden), MismatchCause::Hidden(named(2, "EV_NO_ACTION")));
+    assert_eq!(cause(&hidden), MismatchCause::Hidden(named(2, ty::NO_ACTION)));
     let moved = Log::new().event(4, 1, b"a").separators(&[4]).event(5, 1, b"b");
     assert_eq!(cause(&moved), MismatchCause::Moved { event: code(2), claimed: 5 });
 
@@ -318,7 +318,7 @@ fn mismatches_of_known_values_are_named() {
     };
     // `SecureBoot` rewritten with its digest, as an attacker would.
     let (on, off) = (secure_boot(&[1]).separators(&[7]), secure_boot(&[0]).separators(&[7]));
-    let event = NamedEvent { sequence: 0, event: "EV_EFI_VARIABLE_DRIVER_CONFIG".to_owned() };
+    let event = NamedEvent { sequence: 0, event_type: ty::EFI_VARIABLE_DRIVER_CONFIG };
     assert_eq!(cause(&on, &off, 7), MismatchCause::Replaced { event, by: "SecureBoot = 00".to_owned() });
     // A list of forbidden signatures left out.
     let config = ty::EFI_VARIABLE_DRIVER_CONFIG;

@@ -123,7 +123,9 @@ pub(super) fn print_events(log: &EventLog<'_>) -> Result<(), Failure> {
             .map_or_else(|| format!("{:#010x}", event.event_type), str::to_owned);
         let what = measured.next_if(|measured| measured.event.sequence == event.sequence);
         let digest = event.digest(bank).and_then(|digest| digest.get(..SHOWN_DIGEST_BYTES)).map(hex::encode);
+        // GRUB's configuration has commands of several lines.
         let shown = what.map_or_else(|| "not extended".to_owned(), |measured| content(&measured.content));
+        let shown = shown.replace('\n', "\\n");
         table.row(
             format!(
                 "{:>4}  PCR {:>2}  {}",

@@ -170,7 +170,7 @@ fn entry(value: &Value) -> String {
                 .join(", ")
         }
         Value::Array(list) => list.iter().map(entry).collect::<Vec<_>>().join("; "),
-        value => plain(value).trim_end().replace('\n', " "),
+        value => plain(value).trim_end().replace('\n', "\\n"),
     }
 }
 
