@@ -30,7 +30,7 @@ pub enum MismatchCause {
         /// The event it comes before; none if it is the last of its PCR.
         before: Option<NamedEvent>,
         /// What is missing.
-        what: String,
+        what: &'static str,
     },
     /// With this event, which the log says was extended into another PCR, it replays.
     Moved {
@@ -46,7 +46,7 @@ pub enum MismatchCause {
         /// The event.
         event: NamedEvent,
         /// What was measured instead.
-        by: String,
+        by: &'static str,
     },
     /// The log replays from another locality than it says.
     StartupLocality {
@@ -318,7 +318,7 @@ impl Search<'_, '_> {
             let switched = switched_variable(event.data).map(|(what, data)| (what, bank.digest(&[&data])));
             for (what, digest) in switched.iter().chain(&known) {
                 if chain.reaches(at, 1, &[digest.as_slice()]) {
-                    return Some(MismatchCause::Replaced { event: self.named(at)?, by: what.clone() });
+                    return Some(MismatchCause::Replaced { event: self.named(at)?, by: what });
                 }
             }
         }
@@ -346,15 +346,13 @@ impl Search<'_, '_> {
     }
 
     /// Events that firmware makes in this PCR and everybody knows.
-    fn known(&self, bank: HashAlgorithm) -> Vec<(String, Digest)> {
+    fn known(&self, bank: HashAlgorithm) -> Vec<(&'static str, Digest)> {
         let mut known = Vec::new();
         if self.pcr < 8 {
-            known.push(("separator".to_owned(), bank.digest(&[&Separator::Zero.value()])));
+            known.push(("separator", bank.digest(&[&Separator::Zero.value()])));
         }
         if [4, 5, 7].contains(&self.pcr) {
-            known.extend(
-                KNOWN_ACTIONS.iter().map(|text| ((*text).to_owned(), bank.digest(&[text.as_bytes()]))),
-            );
+            known.extend(KNOWN_ACTIONS.iter().map(|text| (*text, bank.digest(&[text.as_bytes()]))));
         }
         known
     }
@@ -368,12 +366,18 @@ impl Search<'_, '_> {
     }
 }
 
-/// A variable of one byte, as `SecureBoot` is, with its other value.
-fn switched_variable(data: &[u8]) -> Option<(String, Vec<u8>)> {
-    let variable = VariableData::parse(data).filter(|variable| variable.guid == GLOBAL_VARIABLE)?;
-    let ([value @ (0 | 1)], Some((_, start))) = (variable.value, data.split_last()) else { return None };
-    let other = 1 - value;
-    Some((format!("{} = {other:02x}", variable.name), [start, &[other]].concat()))
+/// The variable `SecureBoot` with its other value.
+fn switched_variable(data: &[u8]) -> Option<(&'static str, Vec<u8>)> {
+    let variable = VariableData::parse(data)?;
+    if variable.guid != GLOBAL_VARIABLE || variable.name != "SecureBoot" {
+        return None;
+    }
+    let (_, start) = data.split_last()?;
+    match variable.value {
+        [0] => Some(("SecureBoot = 01", [start, &[1]].concat())),
+        [1] => Some(("SecureBoot = 00", [start, &[0]].concat())),
+        _ => None,
+    }
 }
 
 /// What an explanation may cost: a millisecond or two, once for a refused log. Every step takes half the square of the

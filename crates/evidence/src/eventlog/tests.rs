@@ -276,7 +276,7 @@ fn mismatches_name_what_explains_them() {
     let without_separator = Log::new().event(4, 1, b"a").event(4, 1, b"b");
     assert_eq!(
         cause(&without_separator),
-        MismatchCause::Missing { before: Some(code(1)), what: "separator".to_owned() }
+        MismatchCause::Missing { before: Some(code(1)), what: "separator" }
     );
     // Swapped, neighbours or not.
     let swapped = Log::new().event(4, 1, b"a").event(4, 1, b"b").separators(&[4]);
@@ -319,7 +319,7 @@ fn mismatches_of_known_values_are_named() {
     // `SecureBoot` rewritten with its digest, as an attacker would.
     let (on, off) = (secure_boot(&[1]).separators(&[7]), secure_boot(&[0]).separators(&[7]));
     let event = NamedEvent { sequence: 0, event_type: ty::EFI_VARIABLE_DRIVER_CONFIG };
-    assert_eq!(cause(&on, &off, 7), MismatchCause::Replaced { event, by: "SecureBoot = 00".to_owned() });
+    assert_eq!(cause(&on, &off, 7), MismatchCause::Replaced { event, by: "SecureBoot = 00" });
     // A list of forbidden signatures left out.
     let config = ty::EFI_VARIABLE_DRIVER_CONFIG;
     let variable = |log: Log, name: &str| log.variable(config, &GLOBAL_VARIABLE, name, b"x");
@@ -339,7 +339,7 @@ fn mismatches_of_known_values_are_named() {
     let action = "Returning from EFI Application from Boot Option";
     let later = Log::new().separators(&[4]).event(4, ty::EFI_ACTION, action.as_bytes());
     let found = cause(&Log::new().separators(&[4]), &later, 4);
-    assert_eq!(found, MismatchCause::Missing { before: None, what: action.to_owned() });
+    assert_eq!(found, MismatchCause::Missing { before: None, what: action });
     // The message also says which other PCRs differ.
     let other = Log::new().event(1, 1, b"x").event(3, 1, b"x").separators(&[1, 2, 3]);
     let genuine = Log::new().event(1, 1, b"y").event(3, 1, b"y").separators(&[1, 2, 3]);
