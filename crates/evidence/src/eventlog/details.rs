@@ -88,3 +88,52 @@ fn boot_path(path: &BootPath<'_>) -> Value {
 fn sha256(bytes: &[u8]) -> String {
     hex::encode(crypto::sha256(bytes))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn databases_and_paths_are_shown() {
+        let certificate: &[u8] = b"no certificate";
+        let database = KeyDatabase {
+            value: &[1],
+            certificates: vec![certificate],
+            image_hashes: vec![&[7; 32], &[8; 32]],
+            other_entries: 1,
+            well_formed: true,
+        };
+        let authority = VariableData {
+            guid: super::super::guid::IMAGE_SECURITY_DATABASE,
+            name: "db".to_owned(),
+            value: b"owner of 16 bytes, then no certificate",
+        };
+        let secure_boot = SecureBoot {
+            dbx: Some(database),
+            authorities: vec![authority],
+            sbat_level: Some(b"sbat,1,2"),
+            ..SecureBoot::default()
+        };
+        let path = BootPath {
+            uki_sections: vec![(".linux".to_owned(), &[9])],
+            images: vec![&[1, 2]],
+            ..BootPath::default()
+        };
+        let claims = BootClaims { secure_boot, path, ..BootClaims::default() };
+        let details = claims.details();
+        let shown = &details["secureBoot"];
+        assert_eq!(shown["dbx"]["imageHashes"], 2);
+        assert_eq!(shown["dbx"]["otherEntries"], 1);
+        let digest = sha256(certificate);
+        assert_eq!(
+            shown["dbx"]["certificates"],
+            json!([{ "sha256": digest, "subject": null, "wellKnown": null }])
+        );
+        assert_eq!(shown["db"], Value::Null);
+        assert_eq!(shown["enabled"], false);
+        assert_eq!(shown["sbatLevel"], "sbat,1,2");
+        assert!(shown["authorities"][0]["sha256"].is_string());
+        assert_eq!(details["bootPath"]["ukiSections"], json!([{ "name": ".linux", "digest": "09" }]));
+        assert_eq!(details["bootPath"]["images"], json!(["0102"]));
+    }
+}

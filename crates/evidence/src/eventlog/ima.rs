@@ -20,8 +20,10 @@ pub enum ImaError {
     #[error("PCR 10 was never extended: the log's records were not measured")]
     NotExtended,
     /// No part of the log from its start replays to the quoted value.
-    #[error("no part of the IMA log from its start replays to the quoted value of PCR 10 ({bank})")]
+    #[error("no part of the IMA log from its start replays to the quoted value of PCR 10 ({bank}): {cause}")]
     Replay {
+        /// What explains it.
+        cause: ImaMismatch,
         /// The bank.
         bank: HashAlgorithm,
         /// What all records together give.
@@ -65,6 +67,33 @@ pub enum ImaError {
         /// Which record, from 0.
         record: usize,
     },
+}
+
+/// What explains that an IMA log does not replay.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ImaMismatch {
+    /// Without this record a part of the log replays: it was added.
+    Extra(usize),
+    /// The kernel extended the SHA-1 template hash, padded with zeros.
+    Padded,
+    /// Nothing that the log shows.
+    Unknown,
+}
+
+impl std::fmt::Display for ImaMismatch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Extra(record) => write!(f, "one does without record {record}, which was added to the log"),
+            Self::Padded => f.write_str(
+                "one does with the SHA-1 template hashes that kernels before 5.8 extend, for whose records SHA-1 is too \
+                 weak; use a newer kernel",
+            ),
+            Self::Unknown => f.write_str(
+                "records are missing or were changed with their hashes, or the log was read before the quote was made; \
+                 read it after the quote",
+            ),
+        }
+    }
 }
 
 impl Explain for ImaError {
@@ -345,8 +374,41 @@ fn covered<'a>(
             return Ok((bank, records));
         }
     }
+    let cause = explain(&records, quoted);
     let (replayed, quoted) = (value.as_slice().to_vec(), quoted.as_slice().to_vec());
-    Err(ImaError::Replay { bank, replayed, quoted })
+    Err(ImaError::Replay { cause, bank, replayed, quoted })
+}
+
+/// Looks for the one thing that explains why no part of a log gives the quoted value.
+fn explain(records: &[ImaRecord<'_>], quoted: &Digest) -> ImaMismatch {
+    let bank = quoted.algorithm();
+    let mut value = Digest::filled(bank, 0, 0);
+    for record in records {
+        let mut hash = if record.violation {
+            vec![0xff; 20]
+        } else {
+            record.template_hash(HashAlgorithm::Sha1).as_slice().to_vec()
+        };
+        hash.resize(bank.size_bytes(), if record.violation { 0xff } else { 0 });
+        value = bank.digest(&[value.as_slice(), &hash]);
+        if value == *quoted {
+            return ImaMismatch::Padded;
+        }
+    }
+    // Leaving out one record after the other costs half the square of their number.
+    let searched = records.get(..records.len().min(MAX_EXPLAINED)).unwrap_or_default();
+    let mut start = Digest::filled(bank, 0, 0);
+    for (skipped, record) in searched.iter().enumerate() {
+        let mut value = start;
+        for later in searched.iter().skip(skipped + 1) {
+            value = later.extend(&value);
+            if value == *quoted {
+                return ImaMismatch::Extra(skipped);
+            }
+        }
+        start = record.extend(&start);
+    }
+    ImaMismatch::Unknown
 }
 
 /// Compares the first record with the digest over the boot PCRs: 0 to 9 from Linux 5.8, before and with
@@ -443,6 +505,8 @@ fn buffer_members(name: &str, buffer: &[u8], shown: &mut Map<String, Value>) {
     }
 }
 
+/// Records among which an added one is looked for: some milliseconds, once for a refused log.
+const MAX_EXPLAINED: usize = 128;
 const IMA_PCR: u32 = 10;
 /// What the service accepts of all logs of a request together.
 const MAX_LOG_BYTES: usize = 64 * 1024 * 1024;

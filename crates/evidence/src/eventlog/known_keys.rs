@@ -43,3 +43,19 @@ const KNOWN: &[(&str, &str)] = &[
     ("2f569e8edaf9657dc4951c29598725255c7f821472db71374211fe44d082546f", "Windows OEM Devices PK"),
     ("076f1fea90ac29155ebf77c17682f75f1fdd1be196da302dc8461e350a9ae330", "Windows UEFI CA 2023"),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_of_digests() {
+        for (index, (digest, name)) in KNOWN.iter().enumerate() {
+            assert_eq!(hex::decode(digest).map(|digest| digest.len()), Ok(32), "{name}");
+            assert!(KNOWN[..index].iter().all(|(other, known)| other != digest && known != name), "{name}");
+        }
+        assert_eq!(name(b"no certificate"), None);
+        assert_eq!(subject(b"no certificate"), None);
+        assert_eq!(subject(&[0x30; MAX_CERTIFICATE_BYTES + 1]), None);
+    }
+}

@@ -39,7 +39,7 @@ pub use content::{Content, GrubText, Measured, Separator};
 pub use error::{ClaimError, LogError, ReplayError};
 pub use event_type::name as event_type_name;
 pub use guid::Guid;
-pub use ima::{ImaError, ImaFields, ImaLog, ImaRecord, MeasuredIma, Template};
+pub use ima::{ImaError, ImaFields, ImaLog, ImaMismatch, ImaRecord, MeasuredIma, Template};
 pub use json::events as events_json;
 pub use linux::BootPath;
 pub use mismatch::{MismatchCause, NamedEvent};

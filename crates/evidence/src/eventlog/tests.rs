@@ -719,6 +719,33 @@ fn ima_records_up_to_the_quote() {
 }
 
 #[test]
+fn ima_mismatches_are_explained() {
+    let records: Vec<_> = [&b"a"[..], b"b", b"c"]
+        .iter()
+        .map(|name| ima_record("ima-ng", &[&sha256_field(name), &[*name, b"\0"].concat()]))
+        .collect();
+    let bytes = records.iter().flat_map(|(record, _)| record.clone()).collect::<Vec<_>>();
+    let log = ImaLog::parse(&bytes).unwrap();
+    let cause = |hashes: &[Vec<u8>]| {
+        let mut value = vec![0; 32];
+        for hash in hashes {
+            extend(&mut value, hash);
+        }
+        let quoted = quoted(&[(SHA256, 10, &value)]);
+        match MeasuredIma::verify(&log, &quoted, false).unwrap_err().error {
+            ImaError::Replay { cause, .. } => cause,
+            other => panic!("{other}"),
+        }
+    };
+    let hash = |index: usize| crypto::sha256(&records[index].1).to_vec();
+    let padded = |index: usize| [&crypto::sha1(&records[index].1)[..], &[0; 12]].concat();
+    assert_eq!(cause(&[hash(0), hash(2)]), ImaMismatch::Extra(1));
+    assert_eq!(cause(&[hash(1)]), ImaMismatch::Extra(0));
+    assert_eq!(cause(&[padded(0), padded(1)]), ImaMismatch::Padded);
+    assert_eq!(cause(&[hash(0), hash(2), hash(1)]), ImaMismatch::Unknown);
+}
+
+#[test]
 fn buffers_are_shown_when_they_were_measured() {
     let wrong = sha256_field(b"other");
     let (record, _) = ima_record("ima-buf", &[&wrong, b"kernel_version\0", b"6.1.0"]);
