@@ -100,6 +100,7 @@ fn boots_of_the_lab() {
         assert_eq!(document["ima"]["records"], expected["ima"]["entries_covered_by_quote"], "{name}");
         assert_eq!(document["ima"]["bootAggregateMatches"], true, "{name}");
         assert!(document["events"]["Events"].as_array().unwrap().len() > 40, "{name}");
+        assert_eq!(document["boot"]["bootPath"]["loaders"], serde_json::json!(["shim", "grub"]), "{name}");
         let known: Vec<_> = document["boot"]["secureBoot"]["db"]["certificates"]
             .as_array()
             .unwrap()

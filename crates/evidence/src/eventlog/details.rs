@@ -15,8 +15,23 @@ impl BootClaims<'_> {
     pub fn details(&self) -> Map<String, Value> {
         Map::from_iter([
             ("secureBoot".to_owned(), secure_boot(&self.secure_boot)),
-            ("bootPath".to_owned(), boot_path(&self.path)),
+            ("bootPath".to_owned(), boot_path(&self.path, self.loaders())),
         ])
+    }
+
+    /// Who measured what was read, in the order of a boot. A program that runs before the kernel can extend what
+    /// another one would: what ran is for the digests of the images to say.
+    fn loaders(&self) -> Vec<&'static str> {
+        let path = &self.path;
+        let grub = !path.grub_commands.is_empty();
+        let found = [
+            ("shim", self.secure_boot.sbat_level.is_some()),
+            ("grub", grub),
+            ("systemd-boot", !grub && path.kernel_command_line.is_some()),
+            ("uki", !path.uki_sections.is_empty()),
+            ("windows", self.windows.is_some()),
+        ];
+        found.into_iter().filter(|(_, found)| *found).map(|(name, _)| name).collect()
     }
 }
 
@@ -69,9 +84,10 @@ fn certificate(der: &[u8]) -> Value {
     json!({ "subject": known_keys::subject(der), "sha256": sha256(der), "wellKnown": known_keys::name(der) })
 }
 
-fn boot_path(path: &BootPath<'_>) -> Value {
+fn boot_path(path: &BootPath<'_>, loaders: Vec<&str>) -> Value {
     let digests = |list: &[&[u8]]| list.iter().map(hex::encode).collect::<Vec<_>>();
     json!({
+        "loaders": loaders,
         "images": digests(&path.images),
         "calledApplication": path.called_application,
         "exitedBootServices": path.exited_boot_services,
@@ -135,5 +151,10 @@ mod tests {
         assert!(shown["authorities"][0]["sha256"].is_string());
         assert_eq!(details["bootPath"]["ukiSections"], json!([{ "name": ".linux", "digest": "09" }]));
         assert_eq!(details["bootPath"]["images"], json!(["0102"]));
+        assert_eq!(details["bootPath"]["loaders"], json!(["shim", "uki"]));
+        let path = BootPath { kernel_command_line: Some("quiet".to_owned()), ..BootPath::default() };
+        let windows = Some(super::super::WindowsBoot::default());
+        let other = BootClaims { path, windows, ..BootClaims::default() };
+        assert_eq!(other.details()["bootPath"]["loaders"], json!(["systemd-boot", "windows"]));
     }
 }

@@ -98,7 +98,7 @@ pub(super) fn trust(paths: &[PathBuf]) -> Result<KeyTrust, Failure> {
         let what = if paths.is_empty() {
             "without `--endorsements` nobody is"
         } else {
-            "these endorsements name nobody"
+            "these endorsements name nobody who is"
         };
         return Err(Failure::usage(format!("{what} trusted to vouch for the attestation key")).hint(
             "`--endorsements` takes the certificates of its issuers (`ca.pem`), or the key itself (`ak.pub`)",
