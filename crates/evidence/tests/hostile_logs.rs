@@ -1,5 +1,6 @@
 //! Logs of 64 MiB and of hostile sizes are read or refused within bounded memory and time. Each case runs in a process
 //! of its own, which says how far its peak memory (`VmHWM` of `/proc/self/status`) rose above the log itself.
+#![cfg(target_os = "linux")]
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 #![allow(clippy::print_stderr, clippy::print_stdout, missing_docs)]
 
