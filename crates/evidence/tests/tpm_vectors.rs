@@ -901,7 +901,7 @@ fn flipped_bits_of_logs_without_quotes_change_no_conclusion() {
         "SKIPPED: {longer} longer logs (VOUCHSAFE_FLIPS=all flips them, too), and no whole boots: {unmeasured:?}"
     );
     assert!(flipped.len() >= 7, "{flipped:?}");
-    assert_eq!(unmeasured.len(), 4, "{unmeasured:?}");
+    assert!(all || unmeasured.len() == 4, "{unmeasured:?}");
 }
 
 fn quote_of_log(key: &crypto::SigningKey, log: &EventLog<'_>) -> QuotedPcrs {

@@ -3,8 +3,12 @@
 use std::fs;
 use std::path::Path;
 
+use time::macros::datetime;
+
 /// Fills `directory`/boot with TPM evidence laid out as `tpm2_quote` and a copy of the logs leave it, its nonce in
 /// `directory`/nonce; in `boot-changed` an event of the log is another one, in `boot-longer` the log has one event more.
+/// In `boot-certified` the key has a certificate by the authority in `ak-ca.pem`, whose list that revokes it is in
+/// `ak-ca.crl` (DER) and `ak-ca.crl.pem`.
 pub fn boot(directory: &Path) {
     let key = crypto::SigningKey::generate(crypto::SigningAlgorithm::Rs256).unwrap();
     let area = public_area(&key);
@@ -26,7 +30,13 @@ pub fn boot(directory: &Path) {
     changed[9].2 = b"Returning from EFI Application from Boot Option".to_vec();
     let mut longer = events.clone();
     longer.push((4, 0x8000_0007, b"Returning from EFI Application from Boot Option".to_vec()));
-    for (name, events) in [("boot", events), ("boot-changed", changed), ("boot-longer", longer)] {
+    let boots = [
+        ("boot", events.clone()),
+        ("boot-changed", changed),
+        ("boot-longer", longer),
+        ("boot-certified", events),
+    ];
+    for (name, events) in boots {
         let place = directory.join(name);
         fs::create_dir_all(&place).unwrap();
         let write = |name: &str, bytes: &[u8]| fs::write(place.join(name), bytes).unwrap();
@@ -36,6 +46,45 @@ pub fn boot(directory: &Path) {
         write("ak.pub", &area);
         write("eventlog", &log(&events));
     }
+    certify(directory, &key.public_key_der().unwrap());
+}
+
+/// The attestation key's certificate, its authority, and the list that revokes it.
+fn certify(directory: &Path, spki: &[u8]) {
+    let mut params = rcgen::CertificateParams::default();
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.distinguished_name.push(rcgen::DnType::CommonName, "authority of attestation keys");
+    (params.not_before, params.not_after) = (datetime!(2026-01-01 0:00 UTC), datetime!(2027-01-01 0:00 UTC));
+    let mut leaf = params.clone();
+    leaf.distinguished_name.push(rcgen::DnType::CommonName, "attestation key");
+    leaf.serial_number = Some(rcgen::SerialNumber::from(77_u64));
+    leaf.key_usages = vec![rcgen::KeyUsagePurpose::DigitalSignature];
+    leaf.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::Other(vec![2, 23, 133, 8, 3])];
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    params.key_usages = vec![rcgen::KeyUsagePurpose::KeyCertSign, rcgen::KeyUsagePurpose::CrlSign];
+    let key = rcgen::KeyPair::generate().unwrap();
+    fs::write(directory.join("ak-ca.pem"), params.self_signed(&key).unwrap().pem()).unwrap();
+    let issuer = rcgen::Issuer::new(params, key);
+    let public = rcgen::SubjectPublicKeyInfo::from_der(spki).unwrap();
+    let certificate = leaf.signed_by(&public, &issuer).unwrap();
+    fs::write(directory.join("boot-certified/ak.crt"), certificate.der()).unwrap();
+    let revoked = rcgen::RevokedCertParams {
+        serial_number: rcgen::SerialNumber::from(77_u64),
+        revocation_time: datetime!(2026-02-01 0:00 UTC),
+        reason_code: None,
+        invalidity_date: None,
+    };
+    let list = rcgen::CertificateRevocationListParams {
+        this_update: datetime!(2026-02-01 0:00 UTC),
+        next_update: datetime!(2026-03-01 0:00 UTC),
+        crl_number: rcgen::SerialNumber::from(1_u64),
+        issuing_distribution_point: None,
+        revoked_certs: vec![revoked],
+        key_identifier_method: rcgen::KeyIdMethod::Sha256,
+    };
+    let list = list.signed_by(&issuer).unwrap();
+    fs::write(directory.join("ak-ca.crl"), list.der()).unwrap();
+    fs::write(directory.join("ak-ca.crl.pem"), list.pem().unwrap()).unwrap();
 }
 
 type Event = (u32, u32, Vec<u8>);

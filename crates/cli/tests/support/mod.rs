@@ -26,7 +26,8 @@ pub const VOUCHSAFE: &str = env!("CARGO_BIN_EXE_vouchsafe");
 /// - `outdated.bin` and `outdated.json`: one that is out of date;
 /// - `policy.txt`, `broken-policy.txt`;
 /// - `failing.policy`, and test cases of policies in `cases/`;
-/// - `boot`, `boot-changed`, `boot-longer`: TPM evidence, whose nonce is in `nonce`;
+/// - `boot`, `boot-changed`, `boot-longer`, `boot-certified`: TPM evidence, whose nonce is in `nonce`; `ak-ca.pem`,
+///   `ak-ca.crl`, `ak-ca.crl.pem`: the authority of its key;
 /// - `signer-key.pem` and `signer.pem`: a key that signs policies, and its certificate.
 pub fn world(directory: &Path) {
     let _ = fs::remove_dir_all(directory);

@@ -5,6 +5,7 @@ mod log;
 mod show;
 mod verify;
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -73,12 +74,12 @@ pub(super) fn trust(paths: &[PathBuf]) -> Result<KeyTrust, Failure> {
             for file in files::within(path)? {
                 let bytes = input::read_file(&file)?;
                 // Whatever else lies in a directory is none of our business.
-                let _ = issuers.add_issuers(&bytes).map(drop).or_else(|_| issuers.add_crl(&bytes));
+                let _ = issuers.add_issuers(&bytes).map(drop).or_else(|_| issuers.add_crl(&crl_der(&bytes)));
             }
             continue;
         }
         let bytes = input::read_file(path)?;
-        if issuers.add_anchors(&bytes).is_err() && issuers.add_crl(&bytes).is_err() {
+        if issuers.add_anchors(&bytes).is_err() && issuers.add_crl(&crl_der(&bytes)).is_err() {
             keys.push((path, bytes));
         }
     }
@@ -105,6 +106,14 @@ pub(super) fn trust(paths: &[PathBuf]) -> Result<KeyTrust, Failure> {
         ));
     }
     Ok(trust)
+}
+
+/// A CRL out of its PEM form, if it is in one.
+fn crl_der(bytes: &[u8]) -> Cow<'_, [u8]> {
+    match pem_rfc7468::decode_vec(bytes) {
+        Ok(("X509 CRL", der)) => Cow::Owned(der),
+        _ => Cow::Borrowed(bytes),
+    }
 }
 
 fn pcr_list(text: &str) -> Result<PcrSet, String> {
