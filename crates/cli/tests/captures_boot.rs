@@ -132,6 +132,16 @@ fn boots_of_the_lab() {
         let reason = command(&["ca.pem"]).with(&["--quote", "time", "--require-pcrs", "none"]).refused();
         assert!(reason.contains("type time instead of quote"), "{name}: {reason}");
 
+        // The SHA-1 bank, whose values the set does not list, but its logs stand for.
+        let sha1 = scratch(&format!("lab-sha1-{name}"));
+        copy(&set, &sha1);
+        fs::write(sha1.join("quote-sha1.pcrs"), sha1_values(&set, expected)).unwrap();
+        let command = Command::new(&sha1, &[file("ca.pem")], &file("nonce")).with(&["--quote", "quote-sha1"]);
+        assert!(command.refused().contains("SHA-256 or stronger"), "{name}");
+        let document = command.with(&["--allow-sha1"]).accepted();
+        assert_eq!(document["claims"]["secureBootEnabled"], expected["secure_boot"], "{name}");
+        assert_eq!(document["ima"]["bank"], "sha1", "{name}");
+
         // With the values that the smaller quote is about. It says nothing of PCR 7 and of IMA.
         let fewer = scratch(&format!("lab-fewer-{name}"));
         copy(&set, &fewer);
@@ -145,6 +155,24 @@ fn boots_of_the_lab() {
         assert_eq!(command.accepted()["claims"]["secureBootEnabled"], false, "{name}");
     }
     assert_eq!(sets.len(), 3);
+}
+
+/// PCRs 0 to 10 and 14 of the SHA-1 bank, which that quote is about.
+fn sha1_values(set: &Path, expected: &Value) -> Vec<u8> {
+    use evidence::eventlog::{EventLog, ImaLog, Replay};
+    let (log, ima) = (fs::read(set.join("eventlog")).unwrap(), fs::read(set.join("ima.bin")).unwrap());
+    let log = EventLog::parse(&log).unwrap();
+    let replay = Replay::of(&[&log], crypto::HashAlgorithm::Sha1);
+    let records = ImaLog::parse(&ima).unwrap();
+    let covered = expected["ima"]["entries_covered_by_quote"].as_u64().unwrap();
+    let records = records.unverified_records().iter().take(usize::try_from(covered).unwrap());
+    let pcr_10 = records
+        .fold([0; 20], |value, record| crypto::sha1(&[&value[..], &crypto::sha1(record.data)].concat()));
+    let values = (0..11).chain([14]).map(|index| match index {
+        10 => pcr_10.to_vec(),
+        index => replay.value(index).unwrap().as_slice().to_vec(),
+    });
+    values.flatten().collect()
 }
 
 #[test]

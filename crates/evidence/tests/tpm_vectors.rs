@@ -765,7 +765,7 @@ fn shown_bytes(shown: &Value) -> Option<Vec<u8>> {
     Some(bytes_of(only.0, only.1).unwrap_or_else(|| vec![0xff; 3]))
 }
 
-/// Whether the bytes end with the value of the variable that was measured as a whole,
+/// Whether the bytes are the value of the variable, or end with it where it was measured as a whole,
 /// or are the text in UTF-16.
 fn is_structure(genuine: &Value, bytes: Option<Vec<u8>>) -> bool {
     if let Some((text, bytes)) = genuine["String"].as_str().zip(bytes.as_ref()) {
@@ -774,7 +774,9 @@ fn is_structure(genuine: &Value, bytes: Option<Vec<u8>>) -> bool {
     }
     let value = bytes_of("RawData", &genuine["VariableData"]);
     genuine["UnicodeName"].is_string()
-        && bytes.zip(value).is_some_and(|(bytes, value)| bytes.len() > 32 && bytes.ends_with(&value))
+        && bytes
+            .zip(value)
+            .is_some_and(|(bytes, value)| bytes == value || (bytes.len() > 32 && bytes.ends_with(&value)))
 }
 
 /// Of each event the same bytes, shown as text or not by what type it claims, or nothing.
