@@ -369,6 +369,7 @@ fn captured_logs() {
         assert_eq!(document["logBytes"], expected["log_bytes"], "{path}");
         if kind == "cc-eventlog" {
             assert_eq!(document["rtmr"], expected["rtmr"], "{path}");
+            assert_eq!(document["claims"].is_object(), document["boot"].is_object(), "{path}");
             if expected["verdict"].as_str().is_some_and(|verdict| verdict.starts_with("reject")) {
                 assert!(document["claimsError"].is_string(), "{path}");
                 assert!(document["claims"].is_null(), "{path}");

@@ -35,7 +35,8 @@ impl BootClaims<'_> {
     }
 }
 
-fn secure_boot(found: &SecureBoot<'_>) -> Value {
+/// Of PCR 7, or of the register that holds it.
+pub(crate) fn secure_boot(found: &SecureBoot<'_>) -> Value {
     let database = |database: &Option<KeyDatabase<'_>>| database.as_ref().map_or(Value::Null, key_database);
     let authorities = |list: &[VariableData<'_>]| list.iter().map(authority).collect::<Vec<_>>();
     json!({

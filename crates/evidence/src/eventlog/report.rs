@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use super::cc::RtmrReplay;
 use super::claims::BootClaims;
 use super::content::Measured;
+use super::details;
 use super::error::LogError;
 use super::json::events as events_json;
 use super::parse::{EventLog, LogFormat};
@@ -68,6 +69,8 @@ pub fn unverified_cc_log_report(bytes: &[u8]) -> Result<Map<String, Value>, LogE
         Ok(found) => {
             let claims = json!({ "secureBootEnabled": found.is_enabled() });
             report.insert("claims".to_owned(), claims);
+            let boot = json!({ "secureBoot": details::secure_boot(&found) });
+            report.insert("boot".to_owned(), boot);
         }
         Err(error) => {
             report.insert("claimsError".to_owned(), json!(error.to_string()));

@@ -73,9 +73,13 @@ fn report(kind: BootKind, bytes: &[u8]) -> Result<Map<String, Value>, LogError> 
 fn print(document: &Map<String, Value>) -> Result<(), Failure> {
     match document.get("reason") {
         Some(reason) => output::line(&format!("NOT GENUINE: {}", output::printable(&plain(reason))))?,
-        None => output::line(
-            "UNVERIFIED: a log alone proves nothing; `--kind tpm-evidence` verifies it with its quote",
-        )?,
+        None => {
+            let what = match document.get("rtmr") {
+                Some(_) => "compare its registers with those of a quote",
+                None => "`--kind tpm-evidence` verifies it with its quote",
+            };
+            output::line(&format!("UNVERIFIED: a log alone proves nothing; {what}"))?
+        }
     }
     let mut table = Table::default();
     for name in HEADER {
