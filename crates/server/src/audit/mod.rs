@@ -44,6 +44,9 @@ pub(crate) struct Event {
     /// Who called: subject and issuer of the access token.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) actor: Option<String>,
+    /// What the issuer calls the caller, which identifies nobody.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) actor_name: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) api_version: Option<&'static str>,
     /// The type that the request is about, from its path or, in 2018, from `tee`.

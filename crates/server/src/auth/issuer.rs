@@ -18,7 +18,10 @@ const LEEWAY_SECS: u32 = 60;
 const ENTRA_AUDIENCE: &str = "https://attest.azure.net";
 
 /// Longest name of a caller in histories and the audit log.
-const MAX_SUBJECT_CHARS: usize = 256;
+const MAX_NAME_CHARS: usize = 256;
+
+/// Claims with a name for people. A caller may be able to choose it.
+const NAME_CLAIMS: [&str; 3] = ["preferred_username", "upn", "name"];
 
 /// Claims that name the caller, the steadiest first: object id, subject, application.
 const SUBJECT_CLAIMS: [&str; 4] = ["oid", "sub", "appid", "azp"];
@@ -157,17 +160,28 @@ impl TrustedIssuer {
     }
 
     fn caller(&self, issuer: &str, token: &VerifiedToken) -> Caller {
-        let text = |claim: &&str| token.claim(claim).and_then(Value::as_str);
+        let text = |claim: &&str| token.claim(claim).and_then(Value::as_str).filter(|text| !text.is_empty());
+        let short = |text: &str| text.chars().take(MAX_NAME_CHARS).collect();
+        let name = NAME_CLAIMS.iter().find_map(text).map(short);
         let subject = SUBJECT_CLAIMS.iter().find_map(text).unwrap_or("unnamed");
         let mut roles: Vec<Role> = Vec::new();
         for grant in &self.roles {
-            if token.claim(&grant.claim).is_some_and(|claim| holds(&grant.claim, claim, &grant.value)) {
+            if claim_at(token, &grant.claim).is_some_and(|claim| holds(&grant.claim, claim, &grant.value)) {
                 roles.push(grant.role);
             }
         }
-        let subject = subject.chars().take(MAX_SUBJECT_CHARS).collect();
-        Caller { issuer: issuer.to_owned(), subject, roles }
+        Caller { issuer: issuer.to_owned(), name, subject: short(subject), roles }
     }
+}
+
+/// A claim by its name or, if there is none of that name, by a path: `realm_access.roles` is the member `roles`
+/// of the claim `realm_access`.
+fn claim_at<'t>(token: &'t VerifiedToken, path: &str) -> Option<&'t Value> {
+    token.claim(path).or_else(|| {
+        let mut parts = path.split('.');
+        let first = token.claim(parts.next()?)?;
+        parts.try_fold(first, |value, part| value.as_object()?.get(part))
+    })
 }
 
 /// Whether a claim holds a value: it is that text, or an array that has it. Only scopes are words in one

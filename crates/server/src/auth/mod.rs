@@ -67,6 +67,8 @@ impl Role {
 pub(crate) struct Caller {
     /// The claim `iss`.
     pub(crate) issuer: String,
+    /// What the issuer calls the caller, for people. It identifies nobody.
+    pub(crate) name: Option<String>,
     /// The claim `oid`, `sub`, `appid` or `azp`, the first that is there.
     pub(crate) subject: String,
     roles: Vec<Role>,

@@ -79,7 +79,7 @@ fn authorizer_of(forger: &Forger, configured: &[AccessTokenIssuer]) -> Authorize
 fn configured(forger: &Forger) -> AccessTokenIssuer {
     AccessTokenIssuer {
         audience: vec!["https://attest.example".to_owned(), "api://attest".to_owned()],
-        contributors: vec!["groups=admins".to_owned()],
+        contributors: vec!["groups=admins".to_owned(), "realm.roles=writer".to_owned()],
         issuer: Some("https://login.example".to_owned()),
         jwks_file: Some(forger.file()),
         readers: vec!["roles=Attestation Reader".to_owned(), "scp=attest.read".to_owned()],
@@ -98,6 +98,12 @@ async fn roles_come_from_the_configured_claims() {
         (json!({ "roles": ["Attestation Reader Not"] }), false, false),
         (json!({ "scp": "openid attest.read" }), true, false),
         (json!({ "scp": "attest.readx" }), false, false),
+        (json!({ "roles": "Some Attestation Reader" }), false, false),
+        (json!({ "realm": { "roles": ["writer"] } }), true, true),
+        (json!({ "realm.roles": ["writer"] }), true, true),
+        (json!({ "realm.roles": ["other"], "realm": { "roles": ["writer"] } }), false, false),
+        (json!({ "realm": { "roles": { "writer": true } } }), false, false),
+        (json!({ "realm": "roles" }), false, false),
         (json!({ "groups": ["staff", "admins"] }), true, true),
         (json!({ "groups": { "admins": true } }), false, false),
         (json!({ "groups": "staff admins" }), false, false),
@@ -107,6 +113,7 @@ async fn roles_come_from_the_configured_claims() {
         let headers = forger.bearer(&claims(changes.clone()));
         let caller = authorizer.authenticate(&headers, at(0)).await.unwrap();
         assert_eq!(caller.to_string(), "alice of https://login.example");
+        assert_eq!(caller.name, None);
         for (permission, permitted) in
             [(Permission::Read, reads), (Permission::Write, writes), (Permission::Delete, writes)]
         {
@@ -224,6 +231,24 @@ async fn a_challenge_says_how_to_get_a_token() {
     let odd = AccessTokenIssuer { audience: vec!["a\"b\\c\n".to_owned()], ..configured(&forger) };
     let odd = authorizer_of(&forger, &[odd]);
     assert_eq!(challenge(&odd, &none).await, "Bearer", "what no header can hold");
+}
+
+#[tokio::test]
+async fn callers_are_named_by_what_they_cannot_choose() {
+    let forger = Forger::new("auth_names");
+    let authorizer = authorizer(&forger, configured(&forger));
+    let long = "x".repeat(1000);
+    for (changes, subject, name) in [
+        (json!({ "oid": "o-1", "name": "Alice", "upn": "alice@x.example" }), "o-1", Some("alice@x.example")),
+        (json!({ "name": "admin of urn:vouchsafe:local" }), "alice", Some("admin of urn:vouchsafe:local")),
+        (json!({ "sub": null, "azp": "app" }), "app", None),
+        (json!({ "sub": "", "preferred_username": 7 }), "unnamed", None),
+        (json!({ "sub": long, "name": long }), &long[..256], Some(&long[..256])),
+    ] {
+        let caller = authorizer.authenticate(&forger.bearer(&claims(changes)), at(0)).await.unwrap();
+        assert_eq!((caller.subject.as_str(), caller.name.as_deref()), (subject, name));
+        assert_eq!(caller.to_string(), format!("{subject} of https://login.example"));
+    }
 }
 
 /// Microsoft Entra ID: tokens of both versions, signed by the same keys, for the published clients' audience.

@@ -23,7 +23,8 @@ pub struct Config {
     /// Key of 32 random bytes that seals what clients carry from one request to the next; replicas share
     /// one. By default `context-key` in the data directory, made when it is missing.
     pub context_key_file: Option<PathBuf>,
-    /// Appraise evidence and endorsements as of this time instead of the clock's. Token times stay real.
+    /// Appraise evidence, endorsements and the certificates of policy signers as of this time instead of the
+    /// clock's. Token times stay real.
     #[serde(deserialize_with = "optional_time")]
     pub danger_appraise_at: Option<OffsetDateTime>,
     /// Where keys, certificates and the database are kept.
@@ -101,13 +102,14 @@ pub struct AccessTokenIssuer {
     pub audience: Vec<String>,
     /// Certificates of the issuer's TLS, in a PEM file, instead of the system's.
     pub ca_file: Option<PathBuf>,
-    /// Who may do everything: `claim=value` entries, such as `roles=Attestation Contributor`.
+    /// Who may do everything: `claim=value` entries, such as `roles=Attestation Contributor`. A claim may be a
+    /// path, such as `realm_access.roles`.
     pub contributors: Vec<String>,
     /// Its OpenID Connect discovery document, which says where its keys are.
     pub discovery_url: Option<String>,
     /// The `iss` that a token must carry.
     pub issuer: Option<String>,
-    /// File with its keys, a JSON Web Key Set, instead of discovery.
+    /// File with its keys, a JSON Web Key Set, instead of discovery. It can be replaced while the service runs.
     pub jwks_file: Option<PathBuf>,
     /// Settings of a well-known issuer, in place of `issuer`.
     pub preset: Option<IssuerPreset>,

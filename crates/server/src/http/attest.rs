@@ -38,7 +38,7 @@ pub(super) async fn attest(
     let version = ApiVersion::from_query(request.uri().query())?;
     if version.requires_access_token_to_attest() {
         let caller = provider.authorizer.authenticate(request.headers(), OffsetDateTime::now_utc()).await?;
-        record.actor(&caller.to_string());
+        record.actor(&caller);
     }
     let body = body::read(request, &app.long_bodies, app.limits.body_bytes, app.body_timeout()).await?;
     let _place = app.admission.enter().await?;

@@ -16,6 +16,7 @@ use super::request_id::RequestId;
 use super::tenancy::ProviderIndex;
 use crate::app::App;
 use crate::audit::{AuditUnavailable, Event};
+use crate::auth::Caller;
 
 /// Longest path in a record. Those of our routes are short, a stranger's need not be kept.
 const MAX_PATH_CHARS: usize = 128;
@@ -65,8 +66,11 @@ impl Record {
     }
 
     /// Names the caller.
-    pub(super) fn actor(&self, actor: &str) {
-        self.with(|event| event.actor = Some(actor.to_owned()));
+    pub(super) fn actor(&self, caller: &Caller) {
+        self.with(|event| {
+            event.actor = Some(caller.to_string());
+            event.actor_name.clone_from(&caller.name);
+        });
     }
 
     /// Names the evidence and the policy it is appraised under, by their digests. Under a draft, the token is

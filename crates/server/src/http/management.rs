@@ -195,10 +195,10 @@ pub(super) async fn authorize(
 ) -> Result<String, Failure> {
     let record = record.ok_or(AuditUnavailable)?;
     let caller = match provider.authorizer.authorize(headers, permission, now).await {
-        Ok(caller) => caller.to_string(),
+        Ok(caller) => caller,
         Err(refusal) => {
             // Who may not do it is named, too: then it matters who it was.
-            refusal.caller.iter().for_each(|caller| record.actor(&caller.to_string()));
+            refusal.caller.iter().for_each(|caller| record.actor(caller));
             return Err(refusal.into());
         }
     };
@@ -206,7 +206,7 @@ pub(super) async fn authorize(
     if permission != Permission::Read {
         record.begin().await?;
     }
-    Ok(caller)
+    Ok(caller.to_string())
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

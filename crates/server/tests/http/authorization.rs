@@ -103,11 +103,12 @@ async fn every_route_with_every_kind_of_credential() {
         readers: vec!["roles=Attestation Reader".to_owned()],
         ..AccessTokenIssuer::default()
     }];
+    let audit = config.data_dir.join("audit");
     let service = Service::start(config).await;
     let now = OffsetDateTime::now_utc().unix_timestamp();
     let claims = |name: &str, value: Value| {
         let mut claims = json!({
-            "iss": ISSUER, "aud": AUDIENCE, "sub": "alice", "exp": now + 600,
+            "iss": ISSUER, "aud": AUDIENCE, "sub": "alice", "name": "Alice", "exp": now + 600,
             "roles": ["Attestation Contributor"],
         });
         claims[name] = value;
@@ -155,6 +156,18 @@ async fn every_route_with_every_kind_of_credential() {
             assert!(answer.status < 500, "{method} {path} with {what}: {}", answer.body);
             asked += 1;
         }
+    }
+    service.server.stop().await;
+    let log = std::fs::read_dir(audit).unwrap().next().unwrap().unwrap().path();
+    let log = std::fs::read_to_string(log).unwrap();
+    let events: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let named: Vec<_> = events.iter().filter(|event| event["actor"].is_string()).collect();
+    assert!(!named.is_empty());
+    for event in named {
+        assert_eq!(
+            (&event["actor"], &event["actor_name"]),
+            (&json!(format!("alice of {ISSUER}")), &json!("Alice"))
+        );
     }
     println!("{asked} requests, each answered as its route and its credential ask");
 }

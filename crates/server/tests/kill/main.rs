@@ -19,6 +19,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use server::audit::verify::verify;
 use server::auth::Role;
 use server::auth::local::{self, LocalToken};
 use server::{Config, Server};
@@ -83,13 +84,28 @@ fn killed_services_lose_nothing_they_answered() {
         }
         answered += expected.iter().map(|written| written.answered.len()).sum::<usize>();
         check_database(&data_dir);
+        assert_eq!(verify(&data_dir, &[]).unwrap().problems, [], "the audit log after kill {run}");
     }
+    let recorded = recorded_changes(&data_dir);
+    assert!(recorded >= answered, "{answered} writes were answered, {recorded} recorded");
     assert!(answered > runs, "{answered} writes in {runs} runs are no test");
     println!(
         "{runs} kills: {answered} answered writes, all kept; {uncertain_kept} more were kept whose answer the \
          kill cut off; {:.0} s",
         started.elapsed().as_secs_f64()
     );
+}
+
+/// Changes that the audit log has as done.
+fn recorded_changes(data_dir: &Path) -> usize {
+    let files = std::fs::read_dir(data_dir.join("audit")).unwrap().map(|file| file.unwrap().path());
+    let logs = files.filter(|path| path.extension().is_some_and(|extension| extension == "jsonl"));
+    let text: String = logs.map(|path| std::fs::read_to_string(path).unwrap()).collect();
+    let events = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    events
+        .filter(|event| event["outcome"] == "succeeded")
+        .filter(|event| !event["operation"].as_str().unwrap().starts_with("GET"))
+        .count()
 }
 
 /// What one writer did in one run.
