@@ -28,6 +28,7 @@ pub(crate) struct Provider {
     pub(crate) explain_denials: bool,
     pub(crate) issuer: Issuer,
     pub(crate) management: Management,
+    #[expect(dead_code, reason = "read by the exchange, which is not answered yet")]
     pub(crate) tpm: Tpm,
 }
 
@@ -37,6 +38,7 @@ impl Provider {
     ///
     /// # Errors
     /// [`StartError`].
+    #[expect(clippy::too_many_arguments, reason = "each is of the instance, and there is one caller")]
     pub(crate) fn prepare(
         config: &ProviderConfig,
         dir: &DataDir,
