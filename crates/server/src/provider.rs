@@ -67,7 +67,7 @@ impl Provider {
             explain_denials: config.explain_denials,
             issuer: Issuer::new(uri, signer),
             management: Management::open(config, store, danger_appraise_at, now)?,
-            tpm: Tpm::prepare(&config.tpm, Arc::clone(sealer)),
+            tpm: Tpm::prepare(&config.tpm, Arc::clone(sealer))?,
         })
     }
 }

@@ -30,7 +30,7 @@ use crate::management::OpenPoliciesError;
 use crate::pck_cache::PckCache;
 use crate::provider::Provider;
 use crate::store::{self, Store, StoreError};
-use crate::tpm::{Sealer, SealerError};
+use crate::tpm::{RootsError, Sealer, SealerError};
 
 /// File of the certificate authority that clients must trust.
 const CA_FILE: &str = "ca.pem";
@@ -70,6 +70,9 @@ pub enum StartError {
     /// The policies of a provider cannot be used.
     #[error(transparent)]
     Policies(#[from] OpenPoliciesError),
+    /// The roots of TPMs cannot be used.
+    #[error(transparent)]
+    Roots(#[from] RootsError),
     /// The key that seals what clients carry cannot be used.
     #[error(transparent)]
     Sealer(#[from] SealerError),
