@@ -5,6 +5,7 @@
 //! - what a URL says: [`version`], [`attestation_type`], [`path`].
 //! - what a request body says: [`request`] and, inside it, [`data`] (runtime and init-time data),
 //!   [`nonce`], [`transport`] (base64 of any kind); [`limits`] bounds it all.
+//! - the messages of TPM attestation: [`tpm`].
 //! - what a response says: [`response`].
 //! - policies and their signers, in and out: [`management`].
 #![forbid(unsafe_code)]
@@ -18,6 +19,7 @@ pub mod nonce;
 pub mod path;
 pub mod request;
 pub mod response;
+pub mod tpm;
 pub mod transport;
 pub mod version;
 

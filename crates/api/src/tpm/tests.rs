@@ -1,0 +1,1 @@
+//! Messages as they are sent, and each way to get one wrong.
