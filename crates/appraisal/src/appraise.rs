@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use evidence::sgx::BoundReport;
 use evidence::verdict::{Check, Rejection, Rule, Verdict};
-use policy::{Denial, EvalError, Outcome, Policy, RuleRef};
+use policy::{Claim, Denial, EvalError, Outcome, Permit, Policy, RuleRef};
 use serde_json::{Map, Value as Json};
 use time::OffsetDateTime;
 use token::json::JsonError;
@@ -52,6 +52,23 @@ pub enum AppraisalError {
     /// A rule of the policy failed while it ran.
     #[error(transparent)]
     Evaluation(#[from] EvalError),
+    /// A claim of the client has a name that is not the client's to use.
+    #[error(
+        "the custom claim `{name}` has the name of a claim that the service or the policy makes; give it another \
+         name, or have the provider set `custom_claim_prefix`"
+    )]
+    CustomClaimName {
+        /// Its name, with the provider's prefix.
+        name: String,
+    },
+    /// The value of a client's claim is not of the type it says.
+    #[error(
+        "the custom claim `{name}` is not a claim: `value_type` must be `string`, `integer` or `boolean`, and `value` such a value as text"
+    )]
+    CustomClaimValue {
+        /// Its name, shortened.
+        name: String,
+    },
     /// Data sent as JSON are not an acceptable JSON object.
     #[error("`{property}` has the dataType `JSON`, but {reason}")]
     InvalidJson {
@@ -64,16 +81,24 @@ pub enum AppraisalError {
 
 /// What may be said of an attester: the claims of its token, without issuer and times.
 ///
-/// Only [`appraise`] makes one; this does not compile:
+/// Only [`appraise`] and [`crate::appraise_tpm`] make one; this does not compile:
 ///
 /// ```compile_fail
 /// let forged = appraisal::AttestationResult { claims: Default::default() };
 /// ```
 #[derive(Debug)]
 pub struct AttestationResult {
-    claims: Map<String, Json>,
-    permitted_by: RuleRef,
-    verdict: Verdict,
+    pub(crate) claims: Map<String, Json>,
+    pub(crate) form: TokenForm,
+    pub(crate) permitted_by: RuleRef,
+    pub(crate) verdict: Verdict,
+}
+
+/// What differs between the tokens of enclaves and those of TPMs, beside their claims.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TokenForm {
+    Enclave,
+    Tpm { lifetime_minutes: u32, omit_x5c: bool },
 }
 
 impl AttestationResult {
@@ -93,10 +118,6 @@ impl AttestationResult {
     #[must_use]
     pub fn verdict(&self) -> &Verdict {
         &self.verdict
-    }
-
-    pub(crate) fn into_claims(self) -> Map<String, Json> {
-        self.claims
     }
 }
 
@@ -122,15 +143,7 @@ pub fn appraise(
 ) -> Result<AttestationResult, AppraisalError> {
     let mut verdict = baseline.appraise(report.tcb(), settings, now, report.verdict().clone())?;
     let facts = sgx_claims(report);
-    let permit = match policy.evaluate(&claims::incoming(&facts))? {
-        Outcome::Permitted(permit) => permit,
-        Outcome::Denied(denial) => {
-            verdict.push(Check::failed(POLICY_DECISION, "permit", denial.to_string()));
-            return Err(AppraisalError::Denied { denial, verdict });
-        }
-    };
-    verdict.push(Check::passed(POLICY_DECISION, "permit", permit.rule.to_string()));
-
+    let permit = decide(policy, &claims::incoming(&facts), &mut verdict)?;
     let issued = policy::to_json_map(&permit.issued);
     let mut claims = issued.clone();
     for reserved in TOKEN_NAMES {
@@ -151,7 +164,25 @@ pub fn appraise(
     if let Some(nonce) = request.nonce {
         claims.insert("nonce".to_owned(), nonce);
     }
-    Ok(AttestationResult { claims, permitted_by: permit.rule, verdict })
+    Ok(AttestationResult { claims, form: TokenForm::Enclave, permitted_by: permit.rule, verdict })
+}
+
+/// What the policy permits about `incoming`.
+pub(crate) fn decide(
+    policy: &Policy,
+    incoming: &[Claim],
+    verdict: &mut Verdict,
+) -> Result<Permit, AppraisalError> {
+    match policy.evaluate(incoming)? {
+        Outcome::Permitted(permit) => {
+            verdict.push(Check::passed(POLICY_DECISION, "permit", permit.rule.to_string()));
+            Ok(permit)
+        }
+        Outcome::Denied(denial) => {
+            verdict.push(Check::failed(POLICY_DECISION, "permit", denial.to_string()));
+            Err(AppraisalError::Denied { denial, verdict: std::mem::take(verdict) })
+        }
+    }
 }
 
 /// Surfaces the bound data: an object as parsed, or base64url under the names of enclave-held data.
@@ -191,7 +222,7 @@ const POLICY_DECISION: Rule = Rule { id: "policy.decision", section: "Vouchsafe 
 
 /// Claims that the service makes in some tokens only. A policy must not fill the gap at top level:
 /// a relying party would take its value for the service's.
-const TOKEN_NAMES: [&str; 27] = [
+pub(crate) const TOKEN_NAMES: [&str; 27] = [
     "aas-ehd",
     "aud",
     "cnf",

@@ -4,10 +4,13 @@ use serde_json::{Map, Value as Json};
 use time::OffsetDateTime;
 use token::{SignError, Signer};
 
-use crate::appraise::AttestationResult;
+use crate::appraise::{AttestationResult, TokenForm};
 
 /// How long an attestation token is valid: eight hours, as Azure Attestation's, and not configurable.
 const LIFETIME_SECS: i64 = 28_800;
+
+/// As published tokens of TPMs have it.
+const TPM_LEEWAY_SECS: i64 = 300;
 
 /// Signs attestation results under one issuer URI.
 #[derive(Debug)]
@@ -53,7 +56,12 @@ impl Issuer {
     /// # Errors
     /// [`SignError`] if the key or the random generator fails; never because of the claims.
     pub fn issue(&self, result: AttestationResult, now: OffsetDateTime) -> Result<Token, SignError> {
-        Ok(Token(self.signer.sign(&self.uri, &self.dated(result, now)?)?))
+        let (form, claims) = self.dated(result, now)?;
+        Ok(Token(match form {
+            TokenForm::Enclave => self.signer.sign(&self.uri, &claims)?,
+            TokenForm::Tpm { omit_x5c: false, .. } => self.signer.sign_with_chain(&claims)?,
+            TokenForm::Tpm { omit_x5c: true, .. } => self.signer.sign_with_thumbprint(&claims)?,
+        }))
     }
 
     /// The same token without a signature, which answers a draft policy and proves nothing.
@@ -61,18 +69,30 @@ impl Issuer {
     /// # Errors
     /// As [`Self::issue`].
     pub fn issue_draft(&self, result: AttestationResult, now: OffsetDateTime) -> Result<Token, SignError> {
-        Ok(Token(self.signer.unsigned(&self.uri, &self.dated(result, now)?)?))
+        Ok(Token(self.signer.unsigned(&self.uri, &self.dated(result, now)?.1)?))
     }
 
-    /// Adds issuer, times (whole seconds, never in the future of `now`) and a fresh id.
-    fn dated(&self, result: AttestationResult, now: OffsetDateTime) -> Result<Map<String, Json>, SignError> {
+    /// Adds issuer, times (whole seconds) and a fresh id. Tokens of TPMs are valid a little before they are made,
+    /// for relying parties whose clocks are slow.
+    fn dated(
+        &self,
+        result: AttestationResult,
+        now: OffsetDateTime,
+    ) -> Result<(TokenForm, Map<String, Json>), SignError> {
         let issued_at = now.unix_timestamp();
-        let mut claims = result.into_claims();
-        claims.insert("exp".to_owned(), issued_at.saturating_add(LIFETIME_SECS).into());
+        let AttestationResult { mut claims, form, .. } = result;
+        let (lifetime, not_before, id) = match form {
+            TokenForm::Enclave => (LIFETIME_SECS, issued_at, token::token_id()?),
+            TokenForm::Tpm { lifetime_minutes, .. } => {
+                let not_before = issued_at.saturating_sub(TPM_LEEWAY_SECS);
+                (i64::from(lifetime_minutes).saturating_mul(60), not_before, token::short_token_id()?)
+            }
+        };
+        claims.insert("exp".to_owned(), issued_at.saturating_add(lifetime).into());
         claims.insert("iat".to_owned(), issued_at.into());
         claims.insert("iss".to_owned(), self.uri.as_str().into());
-        claims.insert("jti".to_owned(), token::token_id()?.into());
-        claims.insert("nbf".to_owned(), issued_at.into());
-        Ok(claims)
+        claims.insert("jti".to_owned(), id.into());
+        claims.insert("nbf".to_owned(), not_before.into());
+        Ok((form, claims))
     }
 }

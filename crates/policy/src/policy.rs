@@ -14,7 +14,7 @@ use crate::eval;
 use crate::explanation::Explanation;
 use crate::limits::Limits;
 use crate::outcome::{Outcome, Properties, RuleRef};
-use crate::program::Program;
+use crate::program::{Action, Destination, Expression, Literal, Program, Recipe};
 use crate::span::Span;
 
 /// A policy that analysis has accepted, compiled, with its exact text.
@@ -119,6 +119,17 @@ impl Policy {
     #[must_use]
     pub fn unknown_claims(&self, provided: &[&str]) -> Vec<Diagnostic> {
         analyze::unknown_claims(&self.text, &self.limits, provided)
+    }
+
+    /// Whether a rule of the policy makes a claim with this very name. Names that rules compute are not known.
+    #[must_use]
+    pub fn makes_claim(&self, name: &str) -> bool {
+        self.program.authorization.iter().chain(&self.program.issuance).any(|rule| match &rule.action {
+            Action::Make(Destination::Incoming | Destination::Token, Recipe::New { claim_type, .. }) => {
+                matches!(claim_type, Expression::Literal(Literal::Text(made)) if **made == *name)
+            }
+            _ => false,
+        })
     }
 
     /// Runs the configuration rules, which say how evidence is to be checked. They see no evidence.

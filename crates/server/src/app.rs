@@ -29,6 +29,8 @@ pub(crate) struct App {
     pub(crate) limits: LimitsConfig,
     /// For bodies that are too long to be read without a place.
     pub(crate) long_bodies: Admission,
+    /// For those with the logs of machines, which are longer still.
+    pub(crate) log_bodies: Admission,
     pub(crate) pcks: PckCache,
     /// Changes of policies and signers, whose callers have a role: a flood of strangers' drafts does not keep
     /// them out.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use appraisal::{Baseline, Issuer};
 use crypto::SigningAlgorithm;
 use time::OffsetDateTime;
+use token::{Jwk, Signer};
 
 use crate::auth::Authorizer;
 use crate::auth::local::LocalIssuer;
@@ -28,7 +29,6 @@ pub(crate) struct Provider {
     pub(crate) explain_denials: bool,
     pub(crate) issuer: Issuer,
     pub(crate) management: Management,
-    #[expect(dead_code, reason = "read by the exchange, which is not answered yet")]
     pub(crate) tpm: Tpm,
 }
 
@@ -55,10 +55,10 @@ impl Provider {
             TokenAlgorithm::Rs256 => (SigningAlgorithm::Rs256, SigningAlgorithm::Es256),
         };
         let signer = identity::signer(dir, algorithm, config.name(), &uri)?;
-        let mut keys = vec![signer.jwk().clone()];
+        let mut keys = published(&signer);
         // Tokens signed before the algorithm was changed must go on verifying.
         if identity::has_signer(dir, other)? {
-            keys.push(identity::signer(dir, other, config.name(), &uri)?.jwk().clone());
+            keys.extend(published(&identity::signer(dir, other, config.name(), &uri)?));
         }
         Ok(Self {
             authorizer: Authorizer::new(&config.access_token_issuers, local_issuer, config.name())?,
@@ -66,8 +66,14 @@ impl Provider {
             documents: Documents::new(&uri, keys),
             explain_denials: config.explain_denials,
             issuer: Issuer::new(uri, signer),
-            management: Management::open(config, store, danger_appraise_at, now)?,
-            tpm: Tpm::prepare(&config.tpm, Arc::clone(sealer))?,
+            management: Management::open(config, Arc::clone(&store), danger_appraise_at, now)?,
+            tpm: Tpm::prepare(&config.tpm, store, Arc::clone(sealer))?,
         })
     }
+}
+
+/// A key under the ids that tokens name it by: those of enclaves by its hash, those of TPMs by its certificate's.
+fn published(signer: &Signer) -> Vec<Jwk> {
+    let jwk = signer.jwk().clone();
+    vec![jwk.clone(), jwk.renamed(signer.thumbprint())]
 }

@@ -279,6 +279,7 @@ fn prepare(config: &Config, local_addr: SocketAddr) -> Result<Prepared, StartErr
         endorsements,
         limits: config.limits.clone(),
         long_bodies: Admission::new(config.limits.concurrency, config.limits.queue, longest_wait),
+        log_bodies: Admission::new(config.limits.concurrency.div_ceil(8), config.limits.queue, longest_wait),
         pcks: PckCache::default(),
         management_pool: Admission::new(cores, cores.saturating_mul(POOL_QUEUE_PER_CORE), longest_wait),
         pool: Admission::new(cores, cores.saturating_mul(POOL_QUEUE_PER_CORE), longest_wait),

@@ -7,7 +7,6 @@
 
 pub(crate) mod audit;
 pub(crate) mod management;
-#[cfg_attr(not(test), expect(dead_code, reason = "challenges are not answered yet"))]
 pub(crate) mod tpm_challenges;
 pub(crate) mod tpm_machines;
 

@@ -164,6 +164,18 @@ impl Jwk {
         Ok(Self { key_id: key_id.map(str::to_owned), algorithm: key.algorithm(), chain, key })
     }
 
+    /// The same key under another id.
+    #[must_use]
+    pub fn renamed(self, key_id: String) -> Self {
+        Self { key_id: Some(key_id), ..self }
+    }
+
+    /// The certificates of the key, DER, its own first.
+    #[must_use]
+    pub fn chain(&self) -> &[Vec<u8>] {
+        &self.chain
+    }
+
     /// The key's `kid`.
     #[must_use]
     pub fn key_id(&self) -> Option<&str> {

@@ -29,7 +29,7 @@ pub use json::JsonError;
 pub use jwk::{Jwk, JwkError, Jwks, JwksError};
 pub use jws::{Jws, JwsError};
 pub use policy_jws::{PolicyJws, PolicyJwsError, PolicySigner, VerifiedPolicyJws};
-pub use signer::{SignError, Signer, token_id};
+pub use signer::{SignError, Signer, short_token_id, token_id};
 pub use unverified::{Expectations, TokenError, UnverifiedToken};
 pub use verified::VerifiedToken;
 

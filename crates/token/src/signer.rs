@@ -3,6 +3,7 @@
 use crypto::SigningKey;
 use crypto::random::NoRandomness;
 use crypto::sign::SignError as KeyError;
+use serde_json::{Value, json};
 use x509_cert::der::{Decode, Encode};
 
 use crate::Claims;
@@ -86,7 +87,48 @@ impl Signer {
     /// # Errors
     /// [`SignError::Serialization`] or [`SignError::Key`].
     pub fn sign(&self, issuer_uri: &str, claims: &Claims) -> Result<String, SignError> {
-        let mut token = self.signing_input(self.algorithm().as_str(), issuer_uri, claims)?;
+        self.finish(self.signing_input(self.algorithm().as_str(), issuer_uri, claims)?)
+    }
+
+    /// Signs `claims` into a compact token whose header has the certificates, as tokens of TPMs have it: `alg`,
+    /// `kid` ([`Self::thumbprint`]), `typ` and `x5c`.
+    ///
+    /// # Errors
+    /// As [`Self::sign`].
+    pub fn sign_with_chain(&self, claims: &Claims) -> Result<String, SignError> {
+        let chain = self.public.chain().iter().map(|der| base64url::encode_standard(der));
+        self.sign_with_header(&json!({ "x5c": chain.collect::<Vec<_>>() }), claims)
+    }
+
+    /// As [`Self::sign_with_chain`], with `x5t` in place of `x5c`.
+    ///
+    /// # Errors
+    /// As [`Self::sign`].
+    pub fn sign_with_thumbprint(&self, claims: &Claims) -> Result<String, SignError> {
+        self.sign_with_header(&json!({ "x5t": self.thumbprint() }), claims)
+    }
+
+    /// The certificate's SHA-1 thumbprint (RFC 7515 §4.1.7), the key id in tokens of TPMs: base64url, unpadded. It
+    /// only names the key.
+    #[must_use]
+    pub fn thumbprint(&self) -> String {
+        let leaf = self.public.chain().first().map(Vec::as_slice).unwrap_or_default();
+        base64url::encode(&crypto::sha1(leaf))
+    }
+
+    fn sign_with_header(&self, member: &Value, claims: &Claims) -> Result<String, SignError> {
+        let mut header = json!({ "alg": self.algorithm().as_str(), "kid": self.thumbprint(), "typ": "JWT" });
+        if let (Value::Object(header), Value::Object(member)) = (&mut header, member) {
+            header.extend(member.clone());
+        }
+        let claims = serde_json::to_vec(claims).map_err(|_| SignError::Serialization)?;
+        let mut token = base64url::encode(header.to_string().as_bytes());
+        token.push('.');
+        base64url::encode_onto(&claims, &mut token);
+        self.finish(token)
+    }
+
+    fn finish(&self, mut token: String) -> Result<String, SignError> {
         let signature = self.key.sign(token.as_bytes())?;
         token.push('.');
         base64url::encode_onto(&signature, &mut token);
@@ -146,14 +188,25 @@ pub fn key_id(spki_der: &[u8]) -> String {
 /// # Errors
 /// [`NoRandomness`].
 pub fn token_id() -> Result<String, NoRandomness> {
-    let bytes: [u8; 32] = crypto::random_bytes()?;
-    let mut id = String::with_capacity(64);
+    Ok(hex_digits(&crypto::random_bytes::<32>()?))
+}
+
+/// A fresh id for the token of a TPM: 20 random bytes as 40 lower-case hex digits.
+///
+/// # Errors
+/// [`NoRandomness`].
+pub fn short_token_id() -> Result<String, NoRandomness> {
+    Ok(hex_digits(&crypto::random_bytes::<20>()?))
+}
+
+fn hex_digits(bytes: &[u8]) -> String {
+    let mut id = String::with_capacity(bytes.len().saturating_mul(2));
     for byte in bytes {
         for nibble in [byte >> 4, byte & 15] {
             id.extend(char::from_digit(nibble.into(), 16));
         }
     }
-    Ok(id)
+    id
 }
 
 /// Room that spares a typical SGX token (4.7 KB) any reallocation.

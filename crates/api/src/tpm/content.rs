@@ -41,8 +41,8 @@ pub struct Quoted<'a> {
     pub aik_pub: Jwk<'a>,
     /// TCG logs, in the order of measurement.
     pub tcg_logs: Vec<Vec<u8>>,
-    /// IMA logs, in that order.
-    pub ima_logs: Vec<Vec<u8>>,
+    /// The IMA log.
+    pub ima_log: Option<Vec<u8>>,
     /// The quote.
     pub quote: Quote,
 }
@@ -129,7 +129,7 @@ fn json<'a, T: Deserialize<'a>>(what: &'static str, text: &'a [u8]) -> Result<T,
 }
 
 fn v1(raw: RawV1<'_>) -> Result<Content<'_>, TpmMessageError> {
-    let request_key = Key { jwk: Jwk::parse(raw.attest_key, "attest_key")?, info: KeyInfo::None };
+    let request_key = Key { jwk: Jwk::parse(raw.attest_key, "attest_key")?, info: KeyInfo::Possession };
     let (mut current, mut boot) = (None, None);
     if let Some(tpm) = raw.tpm_att_data {
         let aik_pub = Jwk::parse(tpm.aik_pub, "aik_pub")?;
@@ -137,7 +137,7 @@ fn v1(raw: RawV1<'_>) -> Result<Content<'_>, TpmMessageError> {
         let quoted = |claim: &str, member, logs| -> Result<_, TpmMessageError> {
             let quote = Quote::PlatformClaim(bytes(member, claim)?);
             let (aik_cert, aik_pub) = (aik_cert.clone(), aik_pub.clone());
-            Ok(Quoted { aik_cert, aik_pub, tcg_logs: logs, ima_logs: Vec::new(), quote })
+            Ok(Quoted { aik_cert, aik_pub, tcg_logs: logs, ima_log: None, quote })
         };
         let logs = |texts: [(&'static str, Option<String>); 2]| {
             let sent = texts.into_iter().filter_map(|(member, text)| Some((member, text?)));
@@ -170,9 +170,7 @@ fn v2(raw: RawV2<'_>) -> Result<Content<'_>, TpmMessageError> {
     let others = others.collect::<Result<Vec<_>, _>>()?;
     let (current, boot) = match raw.tpm_att_data {
         None => (None, None),
-        Some(tpm) => {
-            (Some(quoted(tpm.current_attestation)?), tpm.boot_attestation.map(quoted).transpose()?)
-        }
+        Some(tpm) => (Some(quoted(tpm.current_attestation)?), tpm.boot_attestation.map(quoted).transpose()?),
     };
     common(raw.common, current, boot, request_key, others)
 }
@@ -218,17 +216,17 @@ fn quoted(raw: RawQuoted<'_>) -> Result<Quoted<'_>, TpmMessageError> {
     if raw.logs.len() > MAX_LOGS {
         return Err(TpmMessageError::TooMany { what: "`logs`", found: raw.logs.len(), limit: MAX_LOGS });
     }
-    let (mut tcg_logs, mut ima_logs) = (Vec::new(), Vec::new());
+    let (mut tcg_logs, mut ima_log) = (Vec::new(), None);
     for log in raw.logs {
-        let logs = match log.kind.as_str() {
-            "TCG" => &mut tcg_logs,
-            "IMA" => &mut ima_logs,
+        match log.kind.as_str() {
+            "TCG" => tcg_logs.push(bytes("log", &log.log)?),
+            "IMA" if ima_log.is_none() => ima_log = Some(bytes("log", &log.log)?),
+            "IMA" => return Err(TpmMessageError::TooMany { what: "logs of type `IMA`", found: 2, limit: 1 }),
             other => {
                 let found = format!("`{}`", other.chars().take(64).collect::<String>());
                 return Err(TpmMessageError::Unknown { member: "logs.type", found, send: "`TCG` or `IMA`" });
             }
-        };
-        logs.push(bytes("log", &log.log)?);
+        }
     }
     if raw.pcrs.len() > MAX_BANKS {
         return Err(TpmMessageError::TooMany { what: "`pcrs`", found: raw.pcrs.len(), limit: MAX_BANKS });
@@ -244,10 +242,14 @@ fn quoted(raw: RawQuoted<'_>) -> Result<Quoted<'_>, TpmMessageError> {
         pcrs.push(Bank { algorithm: bank.algorithm, values });
     }
     Ok(Quoted {
-        aik_cert: raw.aik_cert.map(|text| bytes("aik_cert", &text)).transpose()?.filter(|der| !der.is_empty()),
+        aik_cert: raw
+            .aik_cert
+            .map(|text| bytes("aik_cert", &text))
+            .transpose()?
+            .filter(|der| !der.is_empty()),
         aik_pub: Jwk::parse(raw.aik_pub, "aik_pub")?,
         tcg_logs,
-        ima_logs,
+        ima_log,
         quote: Quote::Tpm {
             quote: bytes("quote", &raw.quote)?,
             signature: bytes("signature", &raw.signature)?,

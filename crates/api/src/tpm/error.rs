@@ -49,7 +49,9 @@ pub enum TpmMessageError {
         send: &'static str,
     },
     /// The message is neither of the two.
-    #[error("`data` holds no message: send {{\"type\":\"aikcert\"}} for a challenge, or {{\"request\":…}} with the answer to one")]
+    #[error(
+        "`data` holds no message: send {{\"type\":\"aikcert\"}} for a challenge, or {{\"request\":…}} with the answer to one"
+    )]
     NoMessage,
     /// `request` is not three parts.
     #[error("`request` is not a compact JWS of three base64url parts")]

@@ -61,6 +61,8 @@ pub struct Key<'a> {
 pub enum KeyInfo {
     /// Nothing.
     None,
+    /// That it signs the request; the first version of the protocol has no more.
+    Possession,
     /// `tpm_quote`: the nonce of the current quote covers the key's text, with SHA-256.
     Quote,
     /// `tpm_certify`: the TPM certified the key.
@@ -172,5 +174,5 @@ struct RawCertify {
 
 /// A key of 16384 bits has 4 KiB, whatever else stands beside its numbers.
 const MAX_JWK_BYTES: usize = 16 * 1024;
-/// RFC 7518 §6.2.2 and §6.3.2.
-const PRIVATE_MEMBERS: [&str; 2] = ["d", "p"];
+/// RFC 7518 §6.2.2, §6.3.2 and §6.4.
+const PRIVATE_MEMBERS: [&str; 8] = ["d", "dp", "dq", "k", "oth", "p", "q", "qi"];

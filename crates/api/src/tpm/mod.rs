@@ -60,7 +60,8 @@ impl Message {
             return Err(TpmMessageError::Missing { member: "data", send: "a message as base64url" });
         };
         drop(outer);
-        let data = transport::decode(&data).map_err(|error| TpmMessageError::Base64 { member: "data", error })?;
+        let data =
+            transport::decode(&data).map_err(|error| TpmMessageError::Base64 { member: "data", error })?;
         let mut message = json::parse_object(&data).map_err(|error| json_error("data", error))?;
         drop(data);
         let wrapping = match message.remove("payload") {

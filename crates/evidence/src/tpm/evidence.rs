@@ -96,6 +96,23 @@ impl KeyTrust {
         &mut self.issuers
     }
 
+    /// The attestation key, if the operator or a certificate vouches for it.
+    pub(super) fn resolve(
+        &self,
+        key: Option<&crypto::PublicKey>,
+        certificate: Option<&AkCertificate>,
+        area: Option<&PublicArea<'_>>,
+        now: OffsetDateTime,
+    ) -> Result<AttestationKey, Rejection<VerifyError>> {
+        if let Some(trusted) = key.and_then(|key| self.find(key)) {
+            return trusted_key(trusted, area);
+        }
+        match certificate {
+            Some(certificate) => AttestationKey::from_certificate(certificate, area, &self.issuers, now),
+            None => Err(Rejection::new(KeyError::Untrusted.into(), Verdict::new())),
+        }
+    }
+
     fn find(&self, key: &crypto::PublicKey) -> Option<&TrustedKey> {
         let spki = spki::encode(key);
         self.keys.iter().find(|trusted| trusted.spki == spki)
@@ -202,24 +219,8 @@ impl<'a> Evidence<'a> {
             PcrBytes::Values(values) => values.clone(),
         };
         let key = take(self.key(trust, now), verdict)?;
-        // The quote's verdict starts with the key's.
-        let quote = take(attest.verify_quote(&signature, &values, &key, expectations), verdict)?;
-        verdict.extend(quote.verdict().checks());
-        let log = self.event_log(quote.pcrs(), expectations, verdict)?;
-        let events = log.as_ref().map(MeasuredLog::events).unwrap_or_default();
-        let covered = log.as_ref().map_or(PcrSet::default(), MeasuredLog::covered);
-        let claims = BootClaims::of(events, covered)?;
-        if log.is_some() {
-            let secure_boot = &claims.secure_boot;
-            let state = match secure_boot.missing {
-                Some(missing) => format!("said to be on, but {missing} was not measured"),
-                None => secure_boot.state.as_str().to_owned(),
-            };
-            verdict.push(Check::noted(rules::EVENTLOG_SECURE_BOOT, state));
-            verdict.push(Check::noted(rules::EVENTLOG_WINDOWS, claims.windows.is_some()));
-        }
-        let ima = self.ima_log(quote.pcrs(), expectations, verdict)?;
-        Ok(VerifiedEvidence { key, quote, log, ima, claims, verdict: Verdict::new() })
+        let parts = Parts { attest, signature, values, event_logs: self.event_logs, ima_log: self.ima_log };
+        parts.verify_by(key, expectations, verdict)
     }
 
     fn key(&self, trust: &KeyTrust, now: OffsetDateTime) -> Result<AttestationKey, Rejection<VerifyError>> {
@@ -243,16 +244,47 @@ impl<'a> Evidence<'a> {
         if sent.as_ref().zip(certified).is_some_and(|(sent, certified)| sent != certified) {
             return Err(refused(KeyError::Mismatch.into()));
         }
-        let key = sent.as_ref().or(certified);
-        if let Some(trusted) = key.and_then(|key| trust.find(key)) {
-            return trusted_key(trusted, area.as_ref());
+        trust.resolve(sent.as_ref().or(certified), certificate.as_ref(), area.as_ref(), now)
+    }
+}
+
+/// A quote and logs, taken apart and not believed.
+pub(super) struct Parts<'s, 'a> {
+    pub(super) attest: Attest<'s>,
+    pub(super) signature: Signature<'s>,
+    pub(super) values: PcrValues,
+    pub(super) event_logs: &'s [&'a [u8]],
+    pub(super) ima_log: Option<&'a [u8]>,
+}
+
+impl<'a> Parts<'_, 'a> {
+    /// Steps 2 to 4 of [`Evidence::verify`], by a key that was resolved before. The checks go to `verdict`,
+    /// not to what is returned.
+    pub(super) fn verify_by(
+        self,
+        key: AttestationKey,
+        expectations: &Expectations<'_>,
+        verdict: &mut Verdict,
+    ) -> Result<VerifiedEvidence<'a>, EvidenceError> {
+        // The quote's verdict starts with the key's.
+        let quote =
+            take(self.attest.verify_quote(&self.signature, &self.values, &key, expectations), verdict)?;
+        verdict.extend(quote.verdict().checks());
+        let log = self.event_log(quote.pcrs(), expectations, verdict)?;
+        let events = log.as_ref().map(MeasuredLog::events).unwrap_or_default();
+        let covered = log.as_ref().map_or(PcrSet::default(), MeasuredLog::covered);
+        let claims = BootClaims::of(events, covered)?;
+        if log.is_some() {
+            let secure_boot = &claims.secure_boot;
+            let state = match secure_boot.missing {
+                Some(missing) => format!("said to be on, but {missing} was not measured"),
+                None => secure_boot.state.as_str().to_owned(),
+            };
+            verdict.push(Check::noted(rules::EVENTLOG_SECURE_BOOT, state));
+            verdict.push(Check::noted(rules::EVENTLOG_WINDOWS, claims.windows.is_some()));
         }
-        match &certificate {
-            Some(certificate) => {
-                AttestationKey::from_certificate(certificate, area.as_ref(), &trust.issuers, now)
-            }
-            None => Err(refused(KeyError::Untrusted.into())),
-        }
+        let ima = self.ima_log(quote.pcrs(), expectations, verdict)?;
+        Ok(VerifiedEvidence { key, quote, log, ima, claims, verdict: Verdict::new() })
     }
 
     fn event_log(
@@ -352,13 +384,12 @@ impl<'a> VerifiedEvidence<'a> {
         events_json(events, self.ima.as_ref().map(MeasuredIma::records).unwrap_or_default())
     }
 
-    /// The value of the claim `pcrs`: digests in lower-case hexadecimal.
-    #[must_use]
-    pub fn pcrs_json(&self) -> Value {
+    /// The value of the claim `pcrs`, with digests as `encode` writes them.
+    pub fn pcrs_json(&self, encode: impl Fn(&[u8]) -> String) -> Value {
         let mut list: Vec<(u8, Map<String, Value>)> = Vec::new();
         for (index, value) in self.quote.pcrs().iter() {
             let bank = value.algorithm().name().to_ascii_uppercase();
-            let digest = json!(hex::encode(value.as_slice()));
+            let digest = json!(encode(value.as_slice()));
             match list.iter_mut().find(|(found, _)| *found == index) {
                 Some((_, digests)) => {
                     digests.insert(bank, digest);
@@ -390,7 +421,7 @@ fn trusted_key(
 }
 
 /// Adds the checks of a failed stage to `verdict`, without the failed one, which its error gives again.
-fn take<T, E>(result: Result<T, Rejection<E>>, verdict: &mut Verdict) -> Result<T, E> {
+pub(super) fn take<T, E>(result: Result<T, Rejection<E>>, verdict: &mut Verdict) -> Result<T, E> {
     result.map_err(|rejection| {
         let made = rejection.verdict.checks().split_last().map_or(&[][..], |(_, made)| made);
         verdict.extend(made);

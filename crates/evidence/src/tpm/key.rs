@@ -116,6 +116,15 @@ impl AttestationKey {
         Ok(Self { key, scheme, certified: true, name, spki, verdict: Verdict::new() })
     }
 
+    /// A key for which nobody vouches, where a policy asks for no more. What it signs may come from anywhere.
+    pub(super) fn danger_unendorsed(key: &PublicKey) -> Result<Self, KeyError> {
+        check_kind(key)?;
+        let mut verdict = Verdict::new();
+        verdict.push(Check::noted(rules::TPM_KEY_TRUST, "nobody vouches for the key"));
+        let spki = spki::encode(key);
+        Ok(Self { key: key.clone(), scheme: None, certified: false, name: None, spki, verdict })
+    }
+
     /// The public key.
     #[must_use]
     pub const fn public_key(&self) -> &PublicKey {

@@ -6,12 +6,14 @@
 //!
 //! - structures: [`Attest`], [`PublicArea`], [`Signature`], [`PcrSelection`], [`PcrValues`].
 //! - keys: [`AttestationKey`], [`CertifiedKey`], certificates [`AkCertificate`] under [`TpmTrust`].
-//! - a machine's evidence, verified with its logs: [`Evidence`].
+//! - a machine's evidence, verified with its logs: [`Evidence`]; a whole request with its keys:
+//!   [`Attestation`].
 //! - what Windows makes of them: [`PlatformClaim`], [`VbsReport`].
 //! - credentials for enrolment: [`make_credential`].
 
 mod algorithm;
 mod attest;
+mod attestation;
 mod certificate;
 mod certify;
 mod claim_blob;
@@ -33,6 +35,10 @@ pub(crate) mod tests;
 
 pub use algorithm::hash_id;
 pub use attest::{Attest, Attested, ClockInfo};
+pub use attestation::{
+    Attestation, AttestationError, AttestedKey, Binding, Bound, Enclave, Key, QuoteBytes, Quoted,
+    Requirements, VerifiedAttestation,
+};
 pub use certificate::{CertificateError, KeyRole};
 pub use certify::CertifiedKey;
 pub use claim_blob::PlatformClaim;

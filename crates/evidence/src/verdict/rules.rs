@@ -44,6 +44,9 @@
 //! | `tpm.quote.selection` | the PCR values sent are those the quote covers, no fewer and no more |
 //! | `tpm.quote.pcr_digest` | the digest over exactly these values is the one signed |
 //! | `tpm.quote.clock` | whether the clock is safe; counters don't go back between two quotes |
+//! | `tpm.history.boot` | an earlier quote is by the same key, and of the same cold boot |
+//! | `tpm.request.key` | the request key is bound to the TPM as the request says |
+//! | `tpm.request.proof` | the request is signed with the key it carries |
 //! | `eventlog.structure` | the log is a TCG log, whole and within bounds |
 //! | `eventlog.replay` | replayed, the log gives the quoted value of every PCR it has events of |
 //! | `eventlog.secure_boot` | the events of PCR 7 are bound to their digests and in order |
@@ -52,6 +55,7 @@
 //! | `ima.replay` | a prefix of the IMA log gives the quoted value of its PCR |
 //! | `ima.boot_aggregate` | a fact: whether the first record is the digest of the quoted boot PCRs |
 //! | `vbs.report.signature` | the key that the boot log measured signed the enclave report |
+//! | `vbs.report.data` | the enclave's data are the digest of the request's text |
 //! | `sgx.runtime_data.binding`, `sgx.init_time_data.binding` | report data and CONFIGID hold the digest of the data sent |
 
 /// One rule: the stable id of the check and the section that asks for it.
@@ -95,6 +99,7 @@ const TPM_ATTRIBUTES: &str = "TPM 2.0 Library Part 2, 8.3 (TPMA_OBJECT)";
 const TPM_CERTIFY: &str = "TPM 2.0 Library Part 3, 18.2 (TPM2_Certify)";
 const TPM_QUOTE: &str = "TPM 2.0 Library Part 3, 18.4 (TPM2_Quote)";
 const TPM_CLOCK: &str = "TPM 2.0 Library Part 1, 36.3";
+const TPM_PROTOCOL: &str = "Azure Attestation documentation, TPM and VBS enclave attestation protocol";
 const PFP_LOG: &str = "TCG PC Client Platform Firmware Profile, 10 (event logging)";
 const PFP_SECURE_BOOT: &str = "TCG PC Client Platform Firmware Profile, 3.3.4.8 (PCR 7)";
 const WBCL: &str = "Windows SDK, wbcl.h";
@@ -155,6 +160,9 @@ rules! {
     TPM_QUOTE_SELECTION "tpm.quote.selection" TPM_QUOTE;
     TPM_QUOTE_PCR_DIGEST "tpm.quote.pcr_digest" TPM_QUOTE;
     TPM_QUOTE_CLOCK "tpm.quote.clock" TPM_CLOCK;
+    TPM_HISTORY "tpm.history.boot" TPM_PROTOCOL;
+    TPM_REQUEST_KEY "tpm.request.key" TPM_PROTOCOL;
+    TPM_REQUEST_PROOF "tpm.request.proof" TPM_PROTOCOL;
     EVENTLOG_STRUCTURE "eventlog.structure" PFP_LOG;
     EVENTLOG_REPLAY "eventlog.replay" PFP_LOG;
     EVENTLOG_SECURE_BOOT "eventlog.secure_boot" PFP_SECURE_BOOT;
@@ -163,6 +171,7 @@ rules! {
     IMA_REPLAY "ima.replay" IMA;
     IMA_BOOT_AGGREGATE "ima.boot_aggregate" IMA;
     VBS_SIGNATURE "vbs.report.signature" VBS_REPORT;
+    VBS_DATA "vbs.report.data" TPM_PROTOCOL;
     RUNTIME_DATA_BINDING "sgx.runtime_data.binding" MAA_BINDING;
     INIT_TIME_DATA_BINDING "sgx.init_time_data.binding" MAA_BINDING;
 }

@@ -29,7 +29,7 @@ pub(super) enum Kind {
 }
 
 /// Every key that is not in a list of tables. A test compares it with the documented example.
-pub(super) const KEYS: [(&str, Kind); 42] = [
+pub(super) const KEYS: [(&str, Kind); 43] = [
     ("audit.attestation", Kind::Text),
     ("context_key_file", Kind::Path),
     ("danger_appraise_at", Kind::Text),
@@ -49,6 +49,7 @@ pub(super) const KEYS: [(&str, Kind); 42] = [
     ("limits.queue_timeout_secs", Kind::Integer),
     ("limits.request_timeout_secs", Kind::Integer),
     ("limits.shutdown_timeout_secs", Kind::Integer),
+    ("limits.tpm_body_bytes", Kind::Integer),
     ("listen", Kind::Text),
     ("log.format", Kind::Text),
     ("log.level", Kind::Text),

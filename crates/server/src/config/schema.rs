@@ -226,6 +226,8 @@ pub struct LimitsConfig {
     pub request_timeout_secs: u32,
     /// Seconds that requests in work get to finish when the service stops.
     pub shutdown_timeout_secs: u32,
+    /// Largest body of a request with a TPM's evidence, in bytes: its logs make it long.
+    pub tpm_body_bytes: usize,
 }
 
 /// The log, on standard error.
@@ -307,7 +309,8 @@ impl Default for EndorsementsConfig {
 
 impl Default for LimitsConfig {
     /// Requests are small (a quote is some 5 KiB) and fast (about a millisecond), so these bound an
-    /// attacker rather than a user: at most `concurrency` long bodies are held in memory at a time.
+    /// attacker rather than a user: at most `concurrency` long bodies are held in memory at a time, and an eighth of
+    /// that of those with the logs of TPMs.
     fn default() -> Self {
         Self {
             body_bytes: api::limits::MAX_SGX_BODY_BYTES,
@@ -319,6 +322,7 @@ impl Default for LimitsConfig {
             queue_timeout_secs: 5,
             request_timeout_secs: 30,
             shutdown_timeout_secs: 20,
+            tpm_body_bytes: api::tpm::MAX_TPM_BODY_BYTES,
         }
     }
 }

@@ -112,6 +112,7 @@ impl LimitsConfig {
             ("limits.body_bytes", self.body_bytes),
             ("limits.concurrency", self.concurrency),
             ("limits.connections", self.connections),
+            ("limits.tpm_body_bytes", self.tpm_body_bytes),
         ] {
             if value == 0 {
                 return Err(ConfigError::invalid(key, value, "use a number above 0"));

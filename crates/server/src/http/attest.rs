@@ -74,10 +74,10 @@ pub(super) async fn attest_2018(
 }
 
 /// Does work that a stranger can make long, where it does not hold up the work of others.
-async fn pooled(
+pub(super) async fn pooled<T: Send + 'static>(
     app: &App,
-    work: impl Future<Output = Result<Token, Failure>> + Send + 'static,
-) -> Result<Token, Failure> {
+    work: impl Future<Output = Result<T, Failure>> + Send + 'static,
+) -> Result<T, Failure> {
     let place = app.pool.enter().await?;
     let runtime = tokio::runtime::Handle::current();
     let done = tokio::task::spawn_blocking(move || {

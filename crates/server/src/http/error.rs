@@ -5,6 +5,7 @@
 //! Codes and core phrases are those of Azure Attestation, which people and tools search for; the reasons
 //! after them are ours.
 
+use api::tpm::TpmMessageError;
 use api::{
     ApiVersionError, AttestationType, ErrorBody, ErrorCode, ErrorDetail, ManagementError, RequestError,
     UnknownAttestationType,
@@ -27,6 +28,7 @@ use crate::audit::AuditUnavailable;
 use crate::auth::{AuthError, Refusal};
 use crate::endorsements::EndorsementsUnavailable;
 use crate::management::ManagementFailure;
+use crate::tpm::exchange::ExchangeError;
 
 /// The documented beginnings of what is said about quotes.
 const QUOTE_INVALID: &str = "The specified quote was invalid";
@@ -34,6 +36,8 @@ const COLLATERAL: &str = "The specified quote was invalid due to an error in the
 const PCK_CACHE: &str = "The specified quote was invalid because the TCBInfo or QEID provided by the PCK Cache Service was invalid";
 const BASELINE: &str = "The specified quote was invalid because the device on which the quote was generated \
                         does not meet the Azure baseline requirements";
+/// Of the evidence of TPMs nothing is documented.
+const TPM_INVALID: &str = "The TPM evidence was invalid";
 const POLICY: &str = "Policy Evaluation Error has occurred Msg:[Policy Engine Exception: ";
 
 /// Rules told of in an explanation. Policies in use have about ten; of each, a few KiB can be told.
@@ -120,7 +124,7 @@ impl Failure {
     }
 
     pub(super) fn not_found() -> Self {
-        let message = "there is no such operation; attest at `/attest/SgxEnclave` or `/attest/OpenEnclave`";
+        let message = "there is no such operation; attest at `/attest/SgxEnclave`, `/attest/OpenEnclave` or `/attest/Tpm`";
         Self::new(StatusCode::NOT_FOUND, ErrorCode::NotFound, message)
     }
 
@@ -142,7 +146,7 @@ impl Failure {
         Self::bad_request(
             ErrorCode::InvalidOperation,
             format!(
-                "this service does not attest `{attestation_type}`; it attests `SgxEnclave` and `OpenEnclave`"
+                "this service does not attest `{attestation_type}`; it attests `SgxEnclave`, `OpenEnclave` and `Tpm`"
             ),
         )
     }
@@ -424,7 +428,34 @@ impl From<AppraisalError> for Failure {
             AppraisalError::Evaluation(error) => {
                 Self::bad_request(ErrorCode::PolicyEvaluationError, format!("{POLICY}{error}]"))
             }
-            AppraisalError::InvalidJson { .. } => Self::invalid(error.to_string()),
+            AppraisalError::CustomClaimName { .. }
+            | AppraisalError::CustomClaimValue { .. }
+            | AppraisalError::InvalidJson { .. } => Self::invalid(error.to_string()),
+        }
+    }
+}
+
+impl From<TpmMessageError> for Failure {
+    fn from(error: TpmMessageError) -> Self {
+        Self::invalid(error.to_string())
+    }
+}
+
+impl From<ExchangeError> for Failure {
+    fn from(error: ExchangeError) -> Self {
+        use ExchangeError as E;
+        match error {
+            E::Appraisal(error) => error.into(),
+            E::Attestation(rejection) => {
+                Self::invalid(format!("{TPM_INVALID}: {}", rejection.error)).at(&rejection.verdict)
+            }
+            E::Answered | E::Challenge | E::Context(_) => Self::invalid(error.to_string()),
+            E::Denied { error, explanation } => Self::from(error).explained(&explanation),
+            E::Message(error) => error.into(),
+            E::NoPolicy => Self::bad_request(ErrorCode::InvalidOperation, error.to_string()),
+            E::Randomness(_) | E::Store(_) => Self::internal(error.to_string()),
+            E::Settings(error) => error.into(),
+            E::Sign(error) => error.into(),
         }
     }
 }

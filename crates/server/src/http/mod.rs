@@ -8,6 +8,7 @@
 
 pub(crate) mod admission;
 mod attest;
+mod attest_tpm;
 mod audited;
 mod body;
 mod error;

@@ -9,7 +9,7 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use tower_http::cors::{AllowHeaders, Any, CorsLayer};
 
-use super::{attest, audited, error, health, management, management_2018, metadata};
+use super::{attest, attest_tpm, audited, error, health, management, management_2018, metadata};
 use crate::app::App;
 
 pub(crate) fn router(app: Arc<App>) -> Router {
@@ -39,6 +39,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
 
 fn attest_routes() -> Router<Arc<App>> {
     Router::new()
+        .route("/attest/tpm", post(attest_tpm::attest))
         .route("/attest/{attestation_type}", post(attest::attest))
         .route("/attest/tee/{attestation_type}", post(attest::attest_2018))
 }
