@@ -128,7 +128,7 @@ pub struct Requirements {
 pub enum AttestationError {
     /// The evidence of the current boot.
     #[error(transparent)]
-    Current(#[from] EvidenceError),
+    Current(Box<EvidenceError>),
     /// The report of the enclave.
     #[error("enclave report: {0}")]
     Enclave(#[from] VbsError),
@@ -136,16 +136,16 @@ pub enum AttestationError {
     #[error("the enclave report does not cover the text of `report_signed`")]
     EnclaveData {
         /// SHA-512 of the text.
-        expected: [u8; 64],
+        expected: Box<[u8; 64]>,
         /// What the enclave said.
-        found: [u8; 64],
+        found: Box<[u8; 64]>,
     },
     /// The report of the enclave does not parse.
     #[error("enclave report: {0}")]
     EnclaveParse(ParseError),
     /// The evidence of the boot before.
     #[error("evidence of the boot before hibernation: {0}")]
-    History(EvidenceError),
+    History(Box<EvidenceError>),
     /// The quote of the boot before is of another attestation key.
     #[error("the quote of the boot before hibernation is by another attestation key than the current one")]
     HistoryKey,
@@ -163,7 +163,7 @@ pub enum AttestationError {
         /// `request_key` or `other_keys`.
         key: &'static str,
         /// What is wrong with it.
-        error: VerifyError,
+        error: Box<VerifyError>,
     },
     /// The certified public area holds another key than the JSON Web Key.
     #[error("`{key}`: the certified public area holds another key than `jwk`")]
@@ -180,6 +180,12 @@ pub enum AttestationError {
     /// With a quote, the request key must be bound to the TPM.
     #[error("`request_key` is not bound to the TPM; send `tpm_quote` or `tpm_certify` in its `info`")]
     Unbound,
+}
+
+impl From<EvidenceError> for AttestationError {
+    fn from(error: EvidenceError) -> Self {
+        Self::Current(Box::new(error))
+    }
 }
 
 impl Explain for AttestationError {
@@ -351,13 +357,14 @@ impl<'a> Attestation<'a> {
         // Its checks are those of the current quote over again.
         let mut aside = Verdict::new();
         let history = quoted.verify(key, None, requirements.pcrs, &mut aside);
-        let history = history.map_err(AttestationError::History)?;
+        let earlier = |error: EvidenceError| AttestationError::History(Box::new(error));
+        let history = history.map_err(earlier)?;
         let (before, after) = (history.quote().clock_info(), current.quote().clock_info());
         if before.reset_count != after.reset_count {
             let (before, after) = (before.reset_count, after.reset_count);
             return Err(AttestationError::HistoryReset { before, after });
         }
-        after.follows(before).map_err(|error| AttestationError::History(error.into()))?;
+        after.follows(before).map_err(|error| earlier(error.into()))?;
         Ok(history)
     }
 
@@ -373,6 +380,7 @@ impl<'a> Attestation<'a> {
         let expected = crypto::sha512(enclave.signed_text.as_bytes());
         let found = *verified.enclave_data();
         if expected != found {
+            let (expected, found) = (Box::new(expected), Box::new(found));
             return Err(AttestationError::EnclaveData { expected, found });
         }
         verdict.push(Check::passed(rules::VBS_DATA, CheckValue::hex(&expected), CheckValue::hex(&found)));
@@ -455,7 +463,7 @@ impl<'a> Key<'a> {
         let bound = match self.binding {
             Binding::Certify { public, certification, signature } => {
                 let certified = certified_key(public, certification, signature, request, current)
-                    .map_err(|error| AttestationError::Key { key: which, error })?;
+                    .map_err(|error| AttestationError::Key { key: which, error: Box::new(error) })?;
                 if *certified.public_key() != self.key {
                     return Err(AttestationError::KeyMismatch { key: which });
                 }

@@ -119,6 +119,8 @@ impl Attestation {
                 let evidence = Evidence::SgxQuote(quote);
                 Ok(Self { draft_policy, evidence, init_time_data, nonce, runtime_data })
             }
+            // It has a path of its own, except under the version that has no such type.
+            AttestationType::Tpm => Err(Failure::not_in_2018()),
             other => Err(Failure::not_implemented(other)),
         }
     }

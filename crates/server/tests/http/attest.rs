@@ -146,7 +146,7 @@ async fn bad_bodies_are_told_what_is_wrong() {
 #[tokio::test(flavor = "multi_thread")]
 async fn other_attestation_types_are_refused_by_name() {
     let service = Service::start(config("attest_types", &forge(b"").mint())).await;
-    for kind in ["SevSnpVm", "TdxVm", "AzureGuest", "Tpm", "Pluton", "KeyGuard", "MdepTz", "AiHsm"] {
+    for kind in ["SevSnpVm", "TdxVm", "AzureGuest", "Pluton", "KeyGuard", "MdepTz", "AiHsm"] {
         let answer = service.post(&format!("/attest/{kind}?{VERSION}"), "{}").await;
         let message = answer.refusal(400, "InvalidOperation");
         assert!(message.contains(kind) && message.contains("SgxEnclave"), "{message}");

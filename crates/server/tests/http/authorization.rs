@@ -26,7 +26,7 @@ enum Access {
 use Access::{AnyToken, Anyone, Contributor, Reader};
 
 /// Method, route, a path of it with its query, and what it asks.
-const ROUTES: [(&str, &str, &str, Access); 26] = [
+const ROUTES: [(&str, &str, &str, Access); 27] = [
     ("DELETE", "/operations/policy/current", "/operations/policy/current?tee=SgxEnclave&V18", Contributor),
     ("GET", "/.well-known/openid-configuration", "/.well-known/openid-configuration", Anyone),
     ("GET", "/certificates", "/certificates?V20", Reader),
@@ -43,6 +43,7 @@ const ROUTES: [(&str, &str, &str, Access); 26] = [
     ("OPTIONS", "/.well-known/openid-configuration", "/.well-known/openid-configuration", Anyone),
     ("OPTIONS", "/certs", "/certs", Anyone),
     ("POST", "/attest/tee/{attestation_type}", "/attest/Tee/SgxEnclave?V18", AnyToken),
+    ("POST", "/attest/tpm", "/attest/Tpm?V20", Reader),
     ("POST", "/attest/{attestation_type}", "/attest/SgxEnclave?V20", Anyone),
     ("POST", "/certificates:add", "/certificates:add?V20", Contributor),
     ("POST", "/certificates:remove", "/certificates:remove?V20", Contributor),
