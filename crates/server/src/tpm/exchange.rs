@@ -5,11 +5,13 @@
 
 use api::tpm::{self as message, Content, EcCurve, JwkNumbers, KeyInfo, SignedRequest, TpmMessageError};
 use appraisal::{
-    AppraisalError, PcrEncoding, Token, TpmRequestData, appraise_tpm, tpm_incoming, tpm_requirements,
+    AppraisalError, PcrEncoding, Token, TpmRequestData, TpmSettings, appraise_tpm, tpm_incoming,
 };
 use crypto::random::NoRandomness;
 use crypto::{Curve, PublicKey};
-use evidence::tpm::{Attestation, AttestationError, Binding, Enclave, Key, QuoteBytes, Quoted};
+use evidence::tpm::{
+    Attestation, AttestationError, AttestationKey, Binding, Enclave, Key, QuoteBytes, Quoted, VerifyError,
+};
 use evidence::verdict::Rejection;
 use policy::Explanation;
 use serde::{Deserialize, Serialize};
@@ -44,6 +46,9 @@ pub(crate) enum ExchangeError {
     /// The policy denied, told with its reasons.
     #[error("{error}")]
     Denied { error: AppraisalError, explanation: Box<Explanation> },
+    /// Nobody vouches for the attestation key.
+    #[error(transparent)]
+    Key(#[from] Rejection<VerifyError>),
     #[error(transparent)]
     Message(#[from] TpmMessageError),
     /// No policy is in force.
@@ -51,8 +56,6 @@ pub(crate) enum ExchangeError {
     NoPolicy,
     #[error(transparent)]
     Randomness(#[from] NoRandomness),
-    #[error(transparent)]
-    Settings(#[from] appraisal::SettingsError),
     #[error(transparent)]
     Sign(#[from] token::SignError),
     #[error(transparent)]
@@ -111,6 +114,27 @@ impl Tpm {
     }
 }
 
+impl Tpm {
+    /// The attestation key of evidence, with a certificate that was verified now or before.
+    fn attestation_key(
+        &self,
+        quoted: &Quoted<'_>,
+        settings: &TpmSettings,
+        now: OffsetDateTime,
+    ) -> Result<AttestationKey, Rejection<VerifyError>> {
+        let place = quoted.certificate.map(crypto::sha256);
+        let kept = place.and_then(|place| self.keys.get(&place));
+        if let Some(kept) = kept.filter(|kept| kept.is_valid_at(now)) {
+            return Ok(AttestationKey::clone(&kept));
+        }
+        let key = quoted.attestation_key(&self.roots.aik, settings.require_valid_key, now)?;
+        if let Some(place) = place.filter(|_| key.is_certified()) {
+            self.keys.insert(place, key.clone());
+        }
+        Ok(key)
+    }
+}
+
 /// A request taken apart, with the policy that it will be appraised under.
 pub(crate) struct Answer<'a> {
     provider: &'a Provider,
@@ -150,8 +174,9 @@ impl<'a> Answer<'a> {
         }
         let decoded = Decoded::of(content)?;
         let attestation = decoded.attestation(content, self.request, &challenge);
-        let requirements = tpm_requirements(policy)?;
-        let verified = attestation.verify(&provider.tpm.roots.aik, &requirements, as_of)?;
+        let settings = TpmSettings::of(policy).map_err(AppraisalError::from)?;
+        let key = provider.tpm.attestation_key(&attestation.current, &settings, as_of)?;
+        let verified = attestation.verify(key, settings.required_pcrs)?;
         if !provider.tpm.store.use_challenge(provider_id, &challenge, until, now)? {
             return Err(ExchangeError::Answered);
         }

@@ -10,7 +10,10 @@ pub(crate) mod roots;
 
 use std::sync::Arc;
 
+use evidence::tpm::AttestationKey;
+
 use crate::config::TpmConfig;
+use crate::proof_cache::ProofCache;
 use crate::store::Store;
 pub(crate) use context::Sealer;
 pub use context::SealerError;
@@ -21,6 +24,8 @@ pub use roots::RootsError;
 #[derive(Debug)]
 pub(crate) struct Tpm {
     pub(crate) config: TpmConfig,
+    /// Attestation keys whose certificates were verified, by the certificate's SHA-256.
+    pub(crate) keys: ProofCache<AttestationKey>,
     pub(crate) roots: Roots,
     pub(crate) sealer: Arc<Sealer>,
     pub(crate) store: Arc<Store>,
@@ -37,6 +42,6 @@ impl Tpm {
         sealer: Arc<Sealer>,
     ) -> Result<Self, RootsError> {
         let roots = Roots::load(config.roots.as_deref())?;
-        Ok(Self { config: config.clone(), roots, sealer, store })
+        Ok(Self { config: config.clone(), keys: ProofCache::default(), roots, sealer, store })
     }
 }
