@@ -76,6 +76,16 @@ pub enum RequestError {
         /// The most accepted.
         limit: usize,
     },
+    /// A list is longer than accepted.
+    #[error("the property `{property}` is a list of {found}, more than the {limit} that are accepted")]
+    TooMany {
+        /// The property.
+        property: &'static str,
+        /// How many it has.
+        found: usize,
+        /// The most accepted.
+        limit: usize,
+    },
     /// `dataType` names no data type.
     #[error("the property `{property}` is `{found}`: send `JSON` or `Binary`")]
     UnknownDataType {

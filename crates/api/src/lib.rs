@@ -7,11 +7,12 @@
 //!   [`nonce`], [`transport`] (base64 of any kind); [`limits`] bounds it all.
 //! - the messages of TPM attestation: [`tpm`].
 //! - what a response says: [`response`].
-//! - policies and their signers, in and out: [`management`].
+//! - policies and their signers, in and out: [`management`]; machines that enrol: [`enrolment`].
 #![forbid(unsafe_code)]
 
 pub mod attestation_type;
 pub mod data;
+pub mod enrolment;
 pub mod error;
 pub mod limits;
 pub mod management;
@@ -27,6 +28,7 @@ mod members;
 
 pub use attestation_type::{AttestationType, UnknownAttestationType};
 pub use data::Data;
+pub use enrolment::{ActivateTpm, EnrollTpm, RevokeMachine};
 pub use error::RequestError;
 pub use management::ManagementError;
 pub use nonce::Nonce;

@@ -118,7 +118,7 @@ impl Common {
     }
 }
 
-fn object(body: &[u8]) -> Result<Members, RequestError> {
+pub(crate) fn object(body: &[u8]) -> Result<Members, RequestError> {
     if body.is_empty() {
         return Err(RequestError::EmptyBody);
     }

@@ -18,7 +18,8 @@ authorizationrules { [type==\"aikValidated\", value==true] => permit(); };
 issuancerules {
     c:[type==\"aikValidated\"] => issue(type=\"aikValidated\", value=c.value);
     c:[type==\"secureBootEnabled\"] => issue(type=\"secureBootEnabled\", value=c.value);
-    c:[type==\"fleet\"] => issue(type=\"fleet\", value=c.value);
+    c:[type==\"fleet\"] => issue(type=\"machineFleet\", value=c.value);
+    c:[type==\"x-ms-tpm-request-key\"] => issue(type=\"x-ms-tpm-request-key\", value=c.value);
 };
 ";
 
@@ -92,7 +93,6 @@ impl World {
 }
 
 #[test]
-#[ignore = "until the service enrols TPMs and answers POST /attest/Tpm"]
 fn a_machine_is_enrolled_once_and_attested_again_and_again() {
     let Some(world) = World::start("attest-tpm", nothing_but_separators) else { return };
     let first = world.attest(&["--rp-data", "AQID", "--claim", "fleet=lab", "--save", &world.path("saved")]);
@@ -102,7 +102,7 @@ fn a_machine_is_enrolled_once_and_attested_again_and_again() {
     assert_eq!(claims["iss"], world.service.uri.as_str());
     assert_eq!(claims["aikValidated"], true);
     assert_eq!(claims["rp_data"], "AQID");
-    assert_eq!(claims["fleet"], "lab");
+    assert_eq!(claims["machineFleet"], "lab");
     assert_eq!(claims["x-ms-tpm-request-key"]["info"]["tpm_quote"]["hash_alg"], "sha-256");
 
     let second = world.attest(&["--json"]);
@@ -125,7 +125,6 @@ fn a_machine_is_enrolled_once_and_attested_again_and_again() {
 }
 
 #[test]
-#[ignore = "until the service enrols TPMs and answers POST /attest/Tpm"]
 fn what_the_service_refuses_is_said_and_nothing_stays_loaded() {
     let Some(world) = World::start("attest-tpm-refused", nothing_but_separators) else { return };
     let mut log = fs::read(world.path("eventlog")).unwrap();
@@ -154,7 +153,6 @@ fn what_the_service_refuses_is_said_and_nothing_stays_loaded() {
 
 /// The boots of a real PC happen again in the software TPM.
 #[test]
-#[ignore = "until the service enrols TPMs and answers POST /attest/Tpm"]
 fn real_boots_are_attested_with_what_they_say() {
     let Some(captures) = captures() else { return };
     let lab = captures.join("vectors-lab");

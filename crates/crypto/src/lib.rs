@@ -9,9 +9,10 @@
 //! - what TPMs derive and encrypt: [`tpm_kdf`].
 //! - private keys of this service: [`sign`].
 //! - what is kept by others for this service: [`seal`].
-//! - bytes of the system generator: [`random`].
+//! - bytes of the system generator: [`random`]; secrets compared: [`compare`].
 #![forbid(unsafe_code)]
 
+pub mod compare;
 pub mod digest;
 pub mod hash;
 pub mod public_key;
@@ -21,6 +22,7 @@ pub mod sign;
 pub mod tpm_kdf;
 pub mod verify;
 
+pub use compare::equal_in_constant_time;
 pub use digest::{sha1, sha256, sha256_of_parts, sha384, sha512};
 pub use hash::{Digest, HashAlgorithm};
 pub use public_key::{Curve, PublicKey, SignatureScheme};

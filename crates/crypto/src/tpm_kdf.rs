@@ -123,17 +123,52 @@ pub struct EphemeralAgreement {
 /// # Errors
 /// [`BadKey`] if the point is none of the curve, or the curve is P-521.
 pub fn agree_ephemeral(curve: Curve, point: &[u8]) -> Result<EphemeralAgreement, BadKey> {
-    let algorithm = match curve {
-        Curve::P256 => &ECDH_P256,
-        Curve::P384 => &ECDH_P384,
-        Curve::P521 => return Err(BadKey),
-    };
-    let own = PrivateKey::generate(algorithm).map_err(|_| BadKey)?;
-    let own_point = own.compute_public_key().map_err(|_| BadKey)?.as_ref().to_vec();
-    let peer = agreement::UnparsedPublicKey::new(algorithm, point);
-    agreement::agree(&own, peer, BadKey, |z| {
-        Ok(EphemeralAgreement { z: Zeroizing::new(z.to_vec()), point: own_point })
-    })
+    let own = AgreementKey::generate(curve)?;
+    Ok(EphemeralAgreement { z: own.agree(point)?, point: own.point })
+}
+
+/// A private key that agrees on secrets, as an endorsement key does.
+pub struct AgreementKey {
+    key: PrivateKey,
+    point: Vec<u8>,
+}
+
+impl AgreementKey {
+    /// Generates a fresh key.
+    ///
+    /// # Errors
+    /// [`BadKey`] if the curve is P-521, or the library could not generate a key.
+    pub fn generate(curve: Curve) -> Result<Self, BadKey> {
+        let algorithm = match curve {
+            Curve::P256 => &ECDH_P256,
+            Curve::P384 => &ECDH_P384,
+            Curve::P521 => return Err(BadKey),
+        };
+        let key = PrivateKey::generate(algorithm).map_err(|_| BadKey)?;
+        let point = key.compute_public_key().map_err(|_| BadKey)?.as_ref().to_vec();
+        Ok(Self { key, point })
+    }
+
+    /// The uncompressed point (SEC 1 §2.3.3).
+    #[must_use]
+    pub fn point(&self) -> &[u8] {
+        &self.point
+    }
+
+    /// The x coordinate of the point shared with the owner of `peer`, of the field's size.
+    ///
+    /// # Errors
+    /// [`BadKey`] if it is no uncompressed point of this key's curve.
+    pub fn agree(&self, peer: &[u8]) -> Result<Zeroizing<Vec<u8>>, BadKey> {
+        let peer = agreement::UnparsedPublicKey::new(self.key.algorithm(), peer);
+        agreement::agree(&self.key, peer, BadKey, |z| Ok(Zeroizing::new(z.to_vec())))
+    }
+}
+
+impl std::fmt::Debug for AgreementKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("AgreementKey")
+    }
 }
 
 fn hmac_algorithm(algorithm: HashAlgorithm) -> hmac::Algorithm {

@@ -60,14 +60,17 @@ impl Provider {
         if identity::has_signer(dir, other)? {
             keys.extend(published(&identity::signer(dir, other, config.name(), &uri)?));
         }
+        let management = Management::open(config, Arc::clone(&store), danger_appraise_at, now)?;
+        let names = (management.provider_id(), uri.as_str());
+        let tpm = Tpm::prepare(config, names, dir, store, Arc::clone(sealer), now)?;
         Ok(Self {
             authorizer: Authorizer::new(&config.access_token_issuers, local_issuer, config.name())?,
             baseline: config.baseline.baseline(),
             documents: Documents::new(&uri, keys),
             explain_denials: config.explain_denials,
             issuer: Issuer::new(uri, signer),
-            management: Management::open(config, Arc::clone(&store), danger_appraise_at, now)?,
-            tpm: Tpm::prepare(&config.tpm, store, Arc::clone(sealer))?,
+            management,
+            tpm,
         })
     }
 }

@@ -27,10 +27,10 @@ use crate::http::tenancy::Addresses;
 use crate::http::{listener, router};
 use crate::identity::{self, Authority, CertificateFiles, IdentityError};
 use crate::management::OpenPoliciesError;
-use crate::proof_cache::ProofCache;
+use crate::pck_cache::PckCache;
 use crate::provider::Provider;
 use crate::store::{self, Store, StoreError};
-use crate::tpm::{RootsError, Sealer, SealerError};
+use crate::tpm::{Sealer, SealerError, TpmError};
 
 /// File of the certificate authority that clients must trust.
 const CA_FILE: &str = "ca.pem";
@@ -70,9 +70,6 @@ pub enum StartError {
     /// The policies of a provider cannot be used.
     #[error(transparent)]
     Policies(#[from] OpenPoliciesError),
-    /// The roots of TPMs cannot be used.
-    #[error(transparent)]
-    Roots(#[from] RootsError),
     /// The key that seals what clients carry cannot be used.
     #[error(transparent)]
     Sealer(#[from] SealerError),
@@ -82,6 +79,9 @@ pub enum StartError {
     /// A task of the start ended early.
     #[error("the start was interrupted: {0}")]
     Task(#[from] JoinError),
+    /// A provider cannot attest TPMs.
+    #[error(transparent)]
+    Tpm(#[from] TpmError),
     /// The system gives no signals.
     #[error("signals cannot be received: {0}")]
     Signals(std::io::Error),
@@ -280,7 +280,7 @@ fn prepare(config: &Config, local_addr: SocketAddr) -> Result<Prepared, StartErr
         limits: config.limits.clone(),
         long_bodies: Admission::new(config.limits.concurrency, config.limits.queue, longest_wait),
         log_bodies: Admission::new(config.limits.concurrency.div_ceil(8), config.limits.queue, longest_wait),
-        pcks: ProofCache::default(),
+        pcks: PckCache::default(),
         management_pool: Admission::new(cores, cores.saturating_mul(POOL_QUEUE_PER_CORE), longest_wait),
         pool: Admission::new(cores, cores.saturating_mul(POOL_QUEUE_PER_CORE), longest_wait),
         providers,

@@ -21,8 +21,14 @@ use time::OffsetDateTime;
 pub const FILE: &str = "vouchsafe.db";
 
 /// Each entry takes the database from the version of its index to the next.
-const MIGRATIONS: [&str; 5] =
-    [ENDORSEMENT_TABLES, management::TABLES, audit::TABLES, tpm_challenges::TABLES, tpm_machines::TABLES];
+const MIGRATIONS: [&str; 6] = [
+    ENDORSEMENT_TABLES,
+    management::TABLES,
+    audit::TABLES,
+    tpm_challenges::TABLES,
+    tpm_machines::TABLES,
+    tpm_machines::INDEX,
+];
 
 const ENDORSEMENT_TABLES: &str = "
     CREATE TABLE endorsement (
@@ -261,7 +267,7 @@ mod tests {
         let path = path("store_newer");
         drop(Store::open(&path).unwrap());
         Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
-        assert!(matches!(Store::open(&path), Err(StoreError::TooNew { found: 99, known: 5, .. })));
+        assert!(matches!(Store::open(&path), Err(StoreError::TooNew { found: 99, known: 6, .. })));
         std::fs::write(&path, vec![b'x'; 8192]).unwrap();
         assert!(matches!(Store::open(&path), Err(StoreError::Database { .. })));
     }

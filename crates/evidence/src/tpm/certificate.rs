@@ -149,6 +149,14 @@ pub(super) struct Certificate {
 }
 
 impl Certificate {
+    /// Parses DER with zero bytes after it.
+    pub(super) fn parse_der(bytes: &[u8]) -> Result<Self, CertificateError> {
+        if bytes.len() > MAX_BUNDLE_BYTES {
+            return Err(CertificateError::Malformed { reason: "too long" });
+        }
+        Self::parse(without_padding(bytes)?)
+    }
+
     fn parse(der: &[u8]) -> Result<Self, CertificateError> {
         let bad = |reason| CertificateError::Malformed { reason };
         let signed = Signed::parse(der).ok_or(bad("not a signed structure"))?;
@@ -315,7 +323,7 @@ pub(super) fn parse_all(bytes: &[u8]) -> Result<Vec<Certificate>, CertificateErr
         return Err(bad("too long"));
     }
     if bytes.first() == Some(&0x30) {
-        return Ok(vec![Certificate::parse(without_padding(bytes)?)?]);
+        return Ok(vec![Certificate::parse_der(bytes)?]);
     }
     let text = std::str::from_utf8(bytes.trim_ascii()).map_err(|_| bad("neither DER nor text"))?;
     let mut certificates = Vec::new();
@@ -328,7 +336,7 @@ pub(super) fn parse_all(bytes: &[u8]) -> Result<Vec<Certificate>, CertificateErr
         let body: String = body.split_ascii_whitespace().collect();
         let der = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, body)
             .map_err(|_| bad("base64"))?;
-        certificates.push(Certificate::parse(without_padding(&der)?)?);
+        certificates.push(Certificate::parse_der(&der)?);
         rest = after;
     }
     if certificates.is_empty() {

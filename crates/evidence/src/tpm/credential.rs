@@ -5,6 +5,9 @@ use crypto::tpm_kdf::{aes_cfb_zero_iv, agree_ephemeral, hmac, kdf_a, kdf_e, rsa_
 use crypto::{HashAlgorithm, PublicKey};
 use zeroize::Zeroizing;
 
+use super::error::KeyError;
+use super::key::check_kind;
+use super::public::{Attributes, PublicArea, TPM_BOUND};
 use super::spki;
 
 /// What `TPM2_ActivateCredential` takes.
@@ -26,6 +29,40 @@ pub struct EndorsementKey<'a> {
     pub name_algorithm: HashAlgorithm,
     /// The template's AES key size in bits, 128 or 256.
     pub symmetric_bits: u16,
+}
+
+impl<'a> EndorsementKey<'a> {
+    /// The certified key, with the algorithms of the public area that was sent with it (TCG EK Credential Profile,
+    /// B.3 and B.4):
+    /// 1. the public area holds the certified key,
+    /// 2. fixedTPM, fixedParent, sensitiveDataOrigin, restricted and decrypt are set, sign is not,
+    /// 3. the name algorithm is SHA-256 or stronger,
+    /// 4. it is an RSA key from 2048 bits, or one on P-256 or P-384,
+    /// 5. it protects others with AES in CFB mode, with 128 or 256 bits.
+    ///
+    /// Nobody vouches for the public area but for its key. What is wrong in it makes a credential that the TPM does not
+    /// open.
+    ///
+    /// # Errors
+    /// [`KeyError`].
+    pub fn certified(key: &'a PublicKey, area: &PublicArea<'_>) -> Result<Self, KeyError> {
+        if area.public_key()? != *key {
+            return Err(KeyError::Mismatch);
+        }
+        area.attributes.require(TPM_BOUND)?;
+        area.attributes
+            .require(&[(Attributes::RESTRICTED, "restricted"), (Attributes::DECRYPT, "decrypt")])?;
+        area.attributes.forbid(Attributes::SIGN, "sign")?;
+        area.check_name_algorithm()?;
+        check_kind(key)?;
+        let symmetric = area.symmetric().filter(|symmetric| symmetric.is_aes_cfb());
+        match symmetric.map(|symmetric| symmetric.key_bits) {
+            Some(symmetric_bits @ (128 | 256)) => {
+                Ok(Self { key, name_algorithm: area.name_algorithm, symmetric_bits })
+            }
+            _ => Err(KeyError::Symmetric),
+        }
+    }
 }
 
 /// Why no credential could be made.
@@ -109,4 +146,56 @@ pub(super) fn protect(
 fn sized(bytes: &[u8]) -> Result<Vec<u8>, CredentialError> {
     let length = u16::try_from(bytes.len()).map_err(|_| CredentialError::Key)?;
     Ok([&length.to_be_bytes()[..], bytes].concat())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A storage key on P-256 as the profile's template L-2 has it, with `attributes` and AES of `bits` in `mode`.
+    fn area(point: &[u8], attributes: u32, symmetric: [u16; 3]) -> Vec<u8> {
+        let mut bytes = vec![0, 0x23, 0, 0x0b];
+        bytes.extend(attributes.to_be_bytes());
+        bytes.extend([0, 0]);
+        for number in symmetric.into_iter().take(if symmetric[0] == 0x10 { 1 } else { 3 }) {
+            bytes.extend(number.to_be_bytes());
+        }
+        bytes.extend([0, 0x10, 0, 3, 0, 0x10]);
+        for coordinate in point[1..].chunks(32) {
+            bytes.extend([0, 32]);
+            bytes.extend(coordinate);
+        }
+        bytes
+    }
+
+    #[test]
+    fn endorsement_keys_only_protect_what_their_tpm_checks() {
+        const AES: [u16; 3] = [6, 128, 0x43];
+        let key = || {
+            let key = crypto::SigningKey::generate(crypto::SigningAlgorithm::Es256).unwrap();
+            key.public_key().unwrap()
+        };
+        let (certified, other) = (key(), key());
+        let check = |key: &PublicKey, attributes, symmetric| {
+            let bytes = area(key.point().unwrap(), attributes, symmetric);
+            let area = PublicArea::parse(&bytes).unwrap();
+            EndorsementKey::certified(&certified, &area).map(|ek| (ek.name_algorithm, ek.symmetric_bits))
+        };
+        let good = 0x0003_00b2;
+        assert_eq!(check(&certified, good, AES), Ok((HashAlgorithm::Sha256, 128)));
+        assert_eq!(check(&certified, good, [6, 256, 0x43]), Ok((HashAlgorithm::Sha256, 256)));
+        assert_eq!(check(&other, good, AES), Err(KeyError::Mismatch));
+        for (attributes, attribute, required) in [
+            (good & !Attributes::FIXED_TPM, "fixedTPM", true),
+            (good & !Attributes::RESTRICTED, "restricted", true),
+            (good & !Attributes::DECRYPT, "decrypt", true),
+            (good | Attributes::SIGN, "sign", false),
+        ] {
+            let expected = Err(KeyError::Attribute { attribute, required });
+            assert_eq!(check(&certified, attributes, AES), expected);
+        }
+        for symmetric in [[0x10, 0, 0], [6, 192, 0x43], [6, 128, 0x42], [0x26, 128, 0x43]] {
+            assert_eq!(check(&certified, good, symmetric), Err(KeyError::Symmetric), "{symmetric:?}");
+        }
+    }
 }

@@ -95,6 +95,9 @@ pub enum KeyError {
     /// The key does not fix its signing scheme to one that is accepted.
     #[error("the key's signing scheme is not one of RSASSA, RSAPSS and ECDSA")]
     Scheme,
+    /// The key protects others, and not with an algorithm that is accepted.
+    #[error("the key's symmetric algorithm is not AES in CFB mode with 128 or 256 bits")]
+    Symmetric,
     /// Nobody vouches for the key: neither a certificate nor the operator.
     #[error("the key is neither trusted by the operator nor certified by a trusted issuer")]
     Untrusted,

@@ -116,6 +116,23 @@ impl AkCertificate {
         Ok(Self { leaf, intermediates })
     }
 
+    /// Parses DER certificates, leaf first, each as [`Self::parse`] takes one.
+    ///
+    /// # Errors
+    /// [`CertificateError`].
+    pub fn of_chain<T: AsRef<[u8]>>(chain: &[T]) -> Result<Self, CertificateError> {
+        if chain.len() > MAX_DEPTH + 1 {
+            return Err(CertificateError::TooMany { found: chain.len(), limit: MAX_DEPTH + 1 });
+        }
+        let mut certificates = Vec::new();
+        for der in chain {
+            certificates.push(Certificate::parse_der(der.as_ref())?);
+        }
+        let mut certificates = certificates.into_iter();
+        let leaf = certificates.next().ok_or(CertificateError::Malformed { reason: "empty" })?;
+        Ok(Self { leaf, intermediates: certificates.collect() })
+    }
+
     /// The certified key.
     #[must_use]
     pub const fn public_key(&self) -> &PublicKey {
@@ -164,12 +181,12 @@ impl AkCertificate {
         trust: &TpmTrust,
         now: OffsetDateTime,
         verdict: &mut Verdict,
-    ) -> Result<Validity, CertificateError> {
-        let proved = self.verify_as(KeyRole::Attestation, trust, now)?;
+    ) -> Result<(), CertificateError> {
+        self.verify_as(KeyRole::Attestation, trust, now)?;
         let validity = self.leaf.validity;
         let shown = crate::error::window(&self.leaf.subject_text, validity);
         verdict.push(Check::passed(rules::TPM_KEY_CERTIFICATE, shown, CheckValue::Time(now)));
-        Ok(proved)
+        Ok(())
     }
 
     /// Verifies the certificate:
@@ -179,8 +196,6 @@ impl AkCertificate {
     ///    within its path length, and valid at `now`,
     /// 4. no list of its issuer at hand revokes any certificate of the chain.
     ///
-    /// Gives when all of that holds: every certificate and list it rests on is valid then.
-    ///
     /// # Errors
     /// [`CertificateError`].
     pub fn verify_as(
@@ -188,7 +203,7 @@ impl AkCertificate {
         role: KeyRole,
         trust: &TpmTrust,
         now: OffsetDateTime,
-    ) -> Result<Validity, CertificateError> {
+    ) -> Result<(), CertificateError> {
         self.leaf.check_leaf(role, trust.require_key_usage)?;
         self.leaf.check_validity(now)?;
         let mut search = Search { trust, presented: &self.intermediates, now, budget: MAX_SIGNATURES };
@@ -204,8 +219,8 @@ struct Search<'s> {
 }
 
 impl Search<'_> {
-    /// Looks for a chain from `certificate`, which `depth` intermediates stand below; when it is valid.
-    fn climb(&mut self, certificate: &Certificate, depth: usize) -> Result<Validity, CertificateError> {
+    /// Looks for a chain from `certificate`, which `depth` intermediates stand below.
+    fn climb(&mut self, certificate: &Certificate, depth: usize) -> Result<(), CertificateError> {
         let mut error = CertificateError::Chain {
             subject: certificate.subject_text.clone(),
             issuer: certificate.issuer_text.clone(),
@@ -229,25 +244,20 @@ impl Search<'_> {
                 .check_issuer(depth)
                 .and_then(|()| issuer.check_validity(self.now))
                 .and_then(|()| self.check_revocation(certificate, issuer))
-                .and_then(|lists| {
-                    let above = if trusted { issuer.validity } else { self.climb(issuer, depth + 1)? };
-                    Ok(certificate.validity.and(lists).and(above))
-                });
+                .and_then(|()| if trusted { Ok(()) } else { self.climb(issuer, depth + 1) });
             match checked {
-                Ok(valid) => return Ok(valid),
+                Ok(()) => return Ok(()),
                 Err(found) => error = found,
             }
         }
         Err(error)
     }
 
-    /// When the lists that do not revoke the certificate are valid.
     fn check_revocation(
         &self,
         certificate: &Certificate,
         issuer: &Certificate,
-    ) -> Result<Validity, CertificateError> {
-        let mut valid = certificate.validity;
+    ) -> Result<(), CertificateError> {
         for crl in self.trust.crls.iter().filter(|crl| crl.issuer == issuer.subject) {
             if issuer.key.verify(crl.scheme, &crl.tbs, &crl.signature).is_err() {
                 // A sibling of the same name may have signed it.
@@ -262,9 +272,8 @@ impl Search<'_> {
                     serial: certificate.serial.clone(),
                 });
             }
-            valid = valid.and(crl.validity);
         }
-        Ok(valid)
+        Ok(())
     }
 }
 

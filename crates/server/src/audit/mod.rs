@@ -69,6 +69,9 @@ pub(crate) struct Event {
     /// Id of the check that failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) failed_check: Option<&'static str>,
+    /// The machine with a TPM that it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) machine: Option<String>,
     /// Method and path, such as `PUT /policies/sgxenclave`, or what the log did itself.
     pub(crate) operation: String,
     /// `begun` before a change is made, then `succeeded`, `refused`, `failed`, or `abandoned` by its caller.

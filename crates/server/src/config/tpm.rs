@@ -10,6 +10,8 @@ use super::ConfigError;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TpmConfig {
+    /// How long a certificate of an attestation key is good, in days.
+    pub aik_certificate_days: u32,
     /// Let anybody attest and enrol; otherwise that takes the role Reader.
     pub anonymous_attestation: bool,
     /// How long a challenge can be answered, in minutes.
@@ -36,6 +38,7 @@ pub enum PcrEncoding {
 impl Default for TpmConfig {
     fn default() -> Self {
         Self {
+            aik_certificate_days: 30,
             anonymous_attestation: false,
             challenge_lifetime_minutes: 10,
             custom_claim_prefix: String::new(),
@@ -52,9 +55,16 @@ impl TpmConfig {
             let key = "provider.tpm.challenge_lifetime_minutes";
             return Err(ConfigError::invalid(key, self.challenge_lifetime_minutes, fix));
         }
+        if !(1..=MAX_AIK_CERTIFICATE_DAYS).contains(&self.aik_certificate_days) {
+            let fix = format!("use a number from 1 to {MAX_AIK_CERTIFICATE_DAYS}");
+            let key = "provider.tpm.aik_certificate_days";
+            return Err(ConfigError::invalid(key, self.aik_certificate_days, fix));
+        }
         Ok(())
     }
 }
 
+/// Enrolling again takes a machine no effort, and shows that it still has its TPM.
+const MAX_AIK_CERTIFICATE_DAYS: u32 = 366;
 /// An answer shows the machine as it was when it was challenged; an hour ago is no longer the present.
 const MAX_CHALLENGE_LIFETIME_MINUTES: u32 = 60;

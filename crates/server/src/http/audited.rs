@@ -73,6 +73,18 @@ impl Record {
         });
     }
 
+    /// Names the machine that the request is about.
+    pub(super) fn machine(&self, machine: &str) {
+        self.with(|event| event.machine = Some(machine.to_owned()));
+    }
+
+    /// Names the TPM of this machine as the caller, if nobody else is: it has shown who it is.
+    pub(super) fn is_tpm(&self, machine: &str) {
+        self.with(|event| {
+            event.actor.get_or_insert_with(|| format!("TPM {machine}"));
+        });
+    }
+
     /// Names the evidence and the policy it is appraised under, by their digests. Under a draft, the token is
     /// not signed.
     pub(super) fn appraisal(&self, evidence_sha256: &[u8; 32], policy_hash: &str, is_draft: bool) {

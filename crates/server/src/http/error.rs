@@ -14,6 +14,7 @@ use appraisal::{AppraisalError, SettingsError};
 use axum::http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
+use evidence::tpm::CredentialError;
 use evidence::verdict::{Rejection, Verdict};
 use evidence::{BindingError, ParseError, VerifyError};
 
@@ -28,7 +29,9 @@ use crate::audit::AuditUnavailable;
 use crate::auth::{AuthError, Refusal};
 use crate::endorsements::EndorsementsUnavailable;
 use crate::management::ManagementFailure;
+use crate::tpm::enrolment::EnrolmentError;
 use crate::tpm::exchange::ExchangeError;
+use crate::tpm::machines::{MachineFailure, StandingError};
 
 /// The documented beginnings of what is said about quotes.
 const QUOTE_INVALID: &str = "The specified quote was invalid";
@@ -385,6 +388,52 @@ impl From<ManagementFailure> for Failure {
     }
 }
 
+impl From<EnrolmentError> for Failure {
+    fn from(error: EnrolmentError) -> Self {
+        use EnrolmentError as E;
+        match &error {
+            E::Authority(_) | E::NoRandomness(_) | E::Store(_) => Self::internal(error.to_string()),
+            E::Credential(CredentialError::Randomness) => Self::internal(error.to_string()),
+            E::NoRoots | E::Revoked { .. } | E::TooManyCertificates { .. } | E::Used => {
+                Self::bad_request(ErrorCode::InvalidOperation, error.to_string())
+            }
+            E::AttestationKey(_)
+            | E::AttestationKeyShape(_)
+            | E::Certificate(_)
+            | E::Context(_)
+            | E::Credential(_)
+            | E::EndorsementKey(_)
+            | E::EndorsementKeyShape(_)
+            | E::Secret => Self::invalid(error.to_string()),
+        }
+    }
+}
+
+impl From<MachineFailure> for Failure {
+    fn from(failure: MachineFailure) -> Self {
+        match failure {
+            MachineFailure::Authority(_) | MachineFailure::Store(_) => Self::internal(failure.to_string()),
+            MachineFailure::Unknown { .. } => {
+                Self::new(StatusCode::NOT_FOUND, ErrorCode::NotFound, failure.to_string())
+            }
+        }
+    }
+}
+
+impl From<StandingError> for Failure {
+    fn from(error: StandingError) -> Self {
+        match error {
+            StandingError::Store(_) => Self::internal(error.to_string()),
+            StandingError::Certificate(_) | StandingError::Forgotten { .. } => {
+                Self::invalid(error.to_string())
+            }
+            StandingError::Revoked { .. } => {
+                Self::bad_request(ErrorCode::InvalidOperation, error.to_string())
+            }
+        }
+    }
+}
+
 /// The core phrases are the documented ones; they say JWT where a JWS is meant.
 impl From<PolicyJwsError> for Failure {
     fn from(error: PolicyJwsError) -> Self {
@@ -449,15 +498,14 @@ impl From<ExchangeError> for Failure {
             E::Attestation(rejection) => {
                 Self::invalid(format!("{TPM_INVALID}: {}", rejection.error)).at(&rejection.verdict)
             }
-            E::Key(rejection) => {
-                Self::invalid(format!("{TPM_INVALID}: {}", rejection.error)).at(&rejection.verdict)
-            }
             E::Answered | E::Challenge | E::Context(_) => Self::invalid(error.to_string()),
             E::Denied { error, explanation } => Self::from(error).explained(&explanation),
             E::Message(error) => error.into(),
             E::NoPolicy => Self::bad_request(ErrorCode::InvalidOperation, error.to_string()),
             E::Randomness(_) | E::Store(_) => Self::internal(error.to_string()),
+            E::Settings(error) => error.into(),
             E::Sign(error) => error.into(),
+            E::Standing(error) => error.into(),
         }
     }
 }

@@ -19,6 +19,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use token::PolicySigner;
 
+use super::admission::Admission;
 use super::audited::{Changed, Record};
 use super::body;
 use super::error::Failure;
@@ -250,20 +251,33 @@ pub(super) async fn change<T: Send + 'static>(
     in_pool(app, provider, work).await
 }
 
-/// Does work that blocks on the disk.
+/// Does work that blocks on the disk, among the places for callers with a role.
 pub(super) async fn in_pool<T: Send + 'static>(
     app: &Arc<App>,
     provider: &Arc<Provider>,
     work: impl FnOnce(&Provider) -> Result<T, ManagementFailure> + Send + 'static,
 ) -> Result<T, Failure> {
-    let place = app.management_pool.enter().await?;
+    in_place(&app.management_pool, provider, work).await
+}
+
+/// Does work that blocks, once there is a place for it, and to its end also when the caller is gone.
+pub(super) async fn in_place<T, E>(
+    places: &Admission,
+    provider: &Arc<Provider>,
+    work: impl FnOnce(&Provider) -> Result<T, E> + Send + 'static,
+) -> Result<T, Failure>
+where
+    T: Send + 'static,
+    E: Into<Failure> + Send + 'static,
+{
+    let place = places.enter().await?;
     let provider = Arc::clone(provider);
     let done = tokio::task::spawn_blocking(move || {
         let _place = place;
         work(&provider)
     });
     match done.await {
-        Ok(done) => Ok(done?),
+        Ok(done) => done.map_err(Into::into),
         Err(error) => Err(Failure::panicked(&error.to_string())),
     }
 }
@@ -323,7 +337,7 @@ pub(super) fn signer_keys(provider: &Provider) -> Vec<Value> {
 }
 
 /// The version of a path that 2018-09-01-preview has not.
-fn modern(request: &Request<Body>) -> Result<ApiVersion, Failure> {
+pub(super) fn modern(request: &Request<Body>) -> Result<ApiVersion, Failure> {
     match ApiVersion::from_query(request.uri().query())? {
         ApiVersion::V2018_09_01Preview => Err(Failure::not_in_2018()),
         version => Ok(version),
@@ -343,7 +357,7 @@ pub(super) fn parameter<'p>(
     }
 }
 
-fn number(parameters: &[(String, String)], name: &'static str) -> Result<Option<u64>, Failure> {
+pub(super) fn number(parameters: &[(String, String)], name: &'static str) -> Result<Option<u64>, Failure> {
     let value = parameter(parameters, name)?;
     let number =
         value.map(|value| value.parse().map_err(|_| Failure::parameter(name, "send a whole number")));

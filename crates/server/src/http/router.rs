@@ -9,7 +9,9 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use tower_http::cors::{AllowHeaders, Any, CorsLayer};
 
-use super::{attest, attest_tpm, audited, error, health, management, management_2018, metadata};
+use super::{
+    attest, attest_tpm, audited, error, health, management, management_2018, metadata, tpm_enrolment,
+};
 use crate::app::App;
 
 pub(crate) fn router(app: Arc<App>) -> Router {
@@ -32,6 +34,8 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route("/healthz/live", get(health::live))
         .route("/healthz/ready", get(health::ready))
         .route("/servicehealth", get(health::service_health))
+        .route("/tpm/ca", get(tpm_enrolment::authority))
+        .route("/tpm/ca.crl", get(tpm_enrolment::crl))
         .method_not_allowed_fallback(error::method_not_allowed)
         .fallback(error::not_found)
         .with_state(app)
@@ -58,6 +62,11 @@ fn management_routes() -> Router<Arc<App>> {
         .route("/policies/{attestation_type}/history", get(management::history))
         .route("/policies/{attestation_type}/history/{version}", get(management::history_version))
         .route("/tcbbaselines/{attestation_type}", get(management::tcb_baselines))
+        .route("/tpm/enrollments", post(tpm_enrolment::enroll))
+        .route("/tpm/enrollments:activate", post(tpm_enrolment::activate))
+        .route("/tpm/machines", get(tpm_enrolment::machines))
+        // `:revoke` and `:restore` are part of the last segment.
+        .route("/tpm/machines/{machine}", get(tpm_enrolment::machine).post(tpm_enrolment::machine_verb))
         .route(
             "/operations/policy/certificates",
             get(management_2018::get_certificates)

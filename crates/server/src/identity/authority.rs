@@ -46,7 +46,8 @@ impl Authority {
     /// The authority of the data directory, created if there is none, with a certificate for `names`
     /// (DNS names and IP addresses).
     pub(crate) fn open(dir: &DataDir, names: &[String], now: OffsetDateTime) -> Result<Self, IdentityError> {
-        let issuer = load_or_create(dir, now)?;
+        let files = AuthorityFiles { certificate: CERTIFICATE_FILE.to_owned(), key: KEY_FILE.to_owned() };
+        let (issuer, _) = load_or_create(dir, &files, "the local authority", authority_params(now))?;
         let current = Arc::new(issue(&issuer, names, now)?);
         Ok(Self { issuer, names: names.to_vec(), current: Mutex::new(current) })
     }
@@ -75,38 +76,57 @@ impl std::fmt::Debug for Authority {
     }
 }
 
-fn load_or_create(dir: &DataDir, now: OffsetDateTime) -> Result<Issuer<'static, KeyPair>, IdentityError> {
-    const BOTH: &str = "`ca.pem` and `ca-key.pem`";
-    let invalid = |file, expected| IdentityError::Invalid { file, expected, remove: BOTH };
-    let key = match dir.read_private(KEY_FILE)? {
+/// Where an authority is kept in the data directory.
+#[derive(Debug, Clone)]
+pub(crate) struct AuthorityFiles {
+    /// Its certificate, PEM.
+    pub(crate) certificate: String,
+    /// Its key, PEM.
+    pub(crate) key: String,
+}
+
+/// The authority in `files`, and its certificate in PEM; what is not there is made, the certificate as `params` say.
+pub(crate) fn load_or_create(
+    dir: &DataDir,
+    files: &AuthorityFiles,
+    subject: &str,
+    params: CertificateParams,
+) -> Result<(Issuer<'static, KeyPair>, String), IdentityError> {
+    let AuthorityFiles { certificate: certificate_file, key: key_file } = files;
+    let invalid = |file: &str, expected| IdentityError::Invalid {
+        file: file.to_owned(),
+        expected,
+        remove: format!("`{certificate_file}` and `{key_file}`"),
+    };
+    let key = match dir.read_private(key_file)? {
         Some(pem) => std::str::from_utf8(&pem)
             .ok()
             .and_then(|pem| KeyPair::from_pem(pem).ok())
-            .ok_or_else(|| invalid(KEY_FILE, "a private key in PEM"))?,
+            .ok_or_else(|| invalid(key_file, "a private key in PEM"))?,
         // A certificate without its key is a loss that an operator should hear of.
-        None if dir.read(CERTIFICATE_FILE)?.is_some() => {
-            return Err(invalid(KEY_FILE, "there, although its certificate is"));
+        None if dir.read(certificate_file)?.is_some() => {
+            return Err(invalid(key_file, "there, although its certificate is"));
         }
         None => {
-            let key = KeyPair::generate().map_err(certificate_error("the local authority"))?;
-            dir.write_private(KEY_FILE, key.serialize_pem().as_bytes())?;
+            let key = KeyPair::generate().map_err(certificate_error(subject))?;
+            dir.write_private(key_file, key.serialize_pem().as_bytes())?;
             key
         }
     };
-    let pem = match dir.read(CERTIFICATE_FILE)? {
+    let pem = match dir.read(certificate_file)? {
         Some(pem) => pem,
         None => {
-            let params = authority_params(now);
-            let certificate = params.self_signed(&key).map_err(certificate_error("the local authority"))?;
-            dir.write(CERTIFICATE_FILE, certificate.pem().as_bytes())?;
+            let certificate = params.self_signed(&key).map_err(certificate_error(subject))?;
+            dir.write(certificate_file, certificate.pem().as_bytes())?;
             certificate.pem().into_bytes()
         }
     };
     if certificate_for(&pem, &key).is_none() {
-        return Err(invalid(CERTIFICATE_FILE, "the certificate of `ca-key.pem`"));
+        return Err(invalid(certificate_file, "the certificate of its key"));
     }
-    let pem = String::from_utf8_lossy(&pem);
-    Issuer::from_ca_cert_pem(&pem, key).map_err(certificate_error("the local authority"))
+    let pem = String::from_utf8_lossy(&pem).into_owned();
+    let issuer = Issuer::from_ca_cert_pem(&pem, key).map_err(certificate_error(subject))?;
+    Ok((issuer, pem))
 }
 
 fn authority_params(now: OffsetDateTime) -> CertificateParams {
@@ -158,13 +178,13 @@ pub(crate) fn names(uri: &str, listening: IpAddr, configured: &[String]) -> Vec<
     names
 }
 
-pub(super) fn common_name(name: &str) -> DistinguishedName {
+pub(crate) fn common_name(name: &str) -> DistinguishedName {
     let mut distinguished_name = DistinguishedName::new();
     distinguished_name.push(DnType::CommonName, name);
     distinguished_name
 }
 
-pub(super) fn certificate_error(subject: &str) -> impl FnOnce(rcgen::Error) -> IdentityError {
+pub(crate) fn certificate_error(subject: &str) -> impl FnOnce(rcgen::Error) -> IdentityError {
     let subject = subject.to_owned();
     move |source| IdentityError::Certificate { subject, source }
 }
@@ -202,11 +222,11 @@ mod tests {
         Authority::open(&dir, &["localhost".to_owned()], NOW).unwrap();
         std::fs::remove_file(dir.file(KEY_FILE)).unwrap();
         let error = Authority::open(&dir, &["localhost".to_owned()], NOW).unwrap_err();
-        assert!(matches!(error, IdentityError::Invalid { file: KEY_FILE, .. }), "{error}");
+        assert!(matches!(&error, IdentityError::Invalid { file, .. } if file == KEY_FILE), "{error}");
         let foreign = KeyPair::generate().unwrap();
         dir.write_private(KEY_FILE, foreign.serialize_pem().as_bytes()).unwrap();
         let error = Authority::open(&dir, &["localhost".to_owned()], NOW).unwrap_err();
-        assert!(matches!(error, IdentityError::Invalid { file: CERTIFICATE_FILE, .. }), "{error}");
+        assert!(matches!(&error, IdentityError::Invalid { file, .. } if file == CERTIFICATE_FILE), "{error}");
     }
 
     #[test]

@@ -8,7 +8,9 @@ mod authority;
 mod files;
 mod signing;
 
-pub(crate) use authority::{Authority, names};
+pub(crate) use authority::{
+    Authority, AuthorityFiles, certificate_error, common_name, load_or_create, names,
+};
 pub(crate) use files::CertificateFiles;
 pub(crate) use signing::{has_signer, signer};
 
@@ -29,11 +31,11 @@ pub enum IdentityError {
     )]
     Invalid {
         /// Name of the file.
-        file: &'static str,
+        file: String,
         /// What it should hold.
         expected: &'static str,
         /// What to remove to start over.
-        remove: &'static str,
+        remove: String,
     },
     /// A key could not be made.
     #[error("a key could not be made")]

@@ -33,9 +33,9 @@ pub(crate) fn signer(
         other => certificate_file.replace(".pem", &format!("-{other}.pem")),
     };
     let invalid = || IdentityError::Invalid {
-        file: key_file,
+        file: key_file.to_owned(),
         expected: "a PKCS #8 private key in PEM",
-        remove: "the signing key and certificate",
+        remove: "the signing key and certificate".to_owned(),
     };
     let key = match dir.read_private(key_file)? {
         Some(pem) => {

@@ -278,7 +278,10 @@ impl Store {
 
     /// Runs writes that are all kept or none, and are on the disk when this returns: `synchronous` is
     /// `FULL`. A failure to commit is a failure of the whole.
-    fn transact<T>(&self, run: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
+    pub(super) fn transact<T>(
+        &self,
+        run: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
         self.with(|connection| {
             let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
             let done = run(&transaction)?;
@@ -325,7 +328,7 @@ fn number(version: i64) -> u64 {
     u64::try_from(version).unwrap_or_default()
 }
 
-fn date(seconds: i64) -> OffsetDateTime {
+pub(super) fn date(seconds: i64) -> OffsetDateTime {
     OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH)
 }
 

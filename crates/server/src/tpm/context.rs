@@ -59,7 +59,6 @@ pub(crate) enum Purpose {
     /// The context of a challenge.
     Challenge,
     /// The context of an enrolment.
-    #[cfg_attr(not(test), expect(dead_code, reason = "enrolment is not answered yet"))]
     Enrollment,
 }
 

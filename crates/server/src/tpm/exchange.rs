@@ -5,13 +5,11 @@
 
 use api::tpm::{self as message, Content, EcCurve, JwkNumbers, KeyInfo, SignedRequest, TpmMessageError};
 use appraisal::{
-    AppraisalError, PcrEncoding, Token, TpmRequestData, TpmSettings, appraise_tpm, tpm_incoming,
+    AppraisalError, PcrEncoding, Token, TpmRequestData, appraise_tpm, tpm_incoming, tpm_requirements,
 };
 use crypto::random::NoRandomness;
 use crypto::{Curve, PublicKey};
-use evidence::tpm::{
-    Attestation, AttestationError, AttestationKey, Binding, Enclave, Key, QuoteBytes, Quoted, VerifyError,
-};
+use evidence::tpm::{Attestation, AttestationError, Binding, Enclave, Key, QuoteBytes, Quoted};
 use evidence::verdict::Rejection;
 use policy::Explanation;
 use serde::{Deserialize, Serialize};
@@ -20,6 +18,7 @@ use token::base64url;
 
 use super::Tpm;
 use super::context::{OpenError, Purpose};
+use super::machines::StandingError;
 use crate::config;
 use crate::management::ActivePolicy;
 use crate::provider::Provider;
@@ -46,9 +45,6 @@ pub(crate) enum ExchangeError {
     /// The policy denied, told with its reasons.
     #[error("{error}")]
     Denied { error: AppraisalError, explanation: Box<Explanation> },
-    /// Nobody vouches for the attestation key.
-    #[error(transparent)]
-    Key(#[from] Rejection<VerifyError>),
     #[error(transparent)]
     Message(#[from] TpmMessageError),
     /// No policy is in force.
@@ -57,7 +53,11 @@ pub(crate) enum ExchangeError {
     #[error(transparent)]
     Randomness(#[from] NoRandomness),
     #[error(transparent)]
+    Settings(#[from] appraisal::SettingsError),
+    #[error(transparent)]
     Sign(#[from] token::SignError),
+    #[error(transparent)]
+    Standing(#[from] StandingError),
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -114,27 +114,6 @@ impl Tpm {
     }
 }
 
-impl Tpm {
-    /// The attestation key of evidence, with a certificate that was verified now or before.
-    fn attestation_key(
-        &self,
-        quoted: &Quoted<'_>,
-        settings: &TpmSettings,
-        now: OffsetDateTime,
-    ) -> Result<AttestationKey, Rejection<VerifyError>> {
-        let place = quoted.certificate.map(crypto::sha256);
-        let kept = place.and_then(|place| self.keys.get(&place));
-        if let Some(kept) = kept.filter(|kept| kept.is_valid_at(now)) {
-            return Ok(AttestationKey::clone(&kept));
-        }
-        let key = quoted.attestation_key(&self.roots.aik, settings.require_valid_key, now)?;
-        if let Some(place) = place.filter(|_| key.is_certified()) {
-            self.keys.insert(place, key.clone());
-        }
-        Ok(key)
-    }
-}
-
 /// A request taken apart, with the policy that it will be appraised under.
 pub(crate) struct Answer<'a> {
     provider: &'a Provider,
@@ -157,9 +136,10 @@ impl<'a> Answer<'a> {
     /// The stages, one after the other:
     /// 1. the context is one of this provider, in time, and of this challenge,
     /// 2. the evidence is genuine, as of `as_of`,
-    /// 3. the challenge was not answered before,
-    /// 4. the policy permits,
-    /// 5. the token is signed.
+    /// 3. the machine, if this provider enrolled it, is not revoked,
+    /// 4. the challenge was not answered before,
+    /// 5. the policy permits,
+    /// 6. the token is signed.
     ///
     /// # Errors
     /// [`ExchangeError`].
@@ -174,9 +154,17 @@ impl<'a> Answer<'a> {
         }
         let decoded = Decoded::of(content)?;
         let attestation = decoded.attestation(content, self.request, &challenge);
-        let settings = TpmSettings::of(policy).map_err(AppraisalError::from)?;
-        let key = provider.tpm.attestation_key(&attestation.current, &settings, as_of)?;
-        let verified = attestation.verify(key, settings.required_pcrs)?;
+        let requirements = tpm_requirements(policy)?;
+        let verified = attestation.verify(&provider.tpm.roots.aik, &requirements, as_of)?;
+        let quotes = [(Some(verified.current()), &content.current), (verified.history(), &content.boot)];
+        for (evidence, quoted) in quotes {
+            let certificate = quoted.as_ref().and_then(|quoted| quoted.aik_cert.as_deref());
+            if let (Some(evidence), Some(certificate)) = (evidence, certificate)
+                && evidence.key().is_certified()
+            {
+                provider.tpm.machine_of(certificate)?;
+            }
+        }
         if !provider.tpm.store.use_challenge(provider_id, &challenge, until, now)? {
             return Err(ExchangeError::Answered);
         }

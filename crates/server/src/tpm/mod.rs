@@ -2,46 +2,85 @@
 //!
 //! - what clients carry from one request to the next: [`context`].
 //! - a challenge, its answer, a token: [`exchange`].
-//! - whom its operator trusts to certify keys in TPMs: [`roots`].
+//! - whom the operator trusts to certify keys in TPMs: [`roots`]; the provider's own CA for them: [`authority`].
+//! - how a machine gets a certificate of that CA: [`enrolment`]; which machines have, and which are revoked:
+//!   [`machines`].
 
+pub(crate) mod authority;
 pub(crate) mod context;
+pub(crate) mod enrolment;
 pub(crate) mod exchange;
+pub(crate) mod machines;
 pub(crate) mod roots;
 
 use std::sync::Arc;
 
-use evidence::tpm::AttestationKey;
+use time::OffsetDateTime;
 
-use crate::config::TpmConfig;
-use crate::proof_cache::ProofCache;
+use crate::config::{ProviderConfig, TpmConfig};
+use crate::data_dir::DataDir;
 use crate::store::Store;
+use authority::AttestationAuthority;
+pub use authority::AuthorityError;
 pub(crate) use context::Sealer;
 pub use context::SealerError;
+use machines::KeptCrl;
 pub(crate) use roots::Roots;
 pub use roots::RootsError;
 
 /// What a provider needs to attest TPMs.
 #[derive(Debug)]
 pub(crate) struct Tpm {
+    authority: AttestationAuthority,
     pub(crate) config: TpmConfig,
-    /// Attestation keys whose certificates were verified, by the certificate's SHA-256.
-    pub(crate) keys: ProofCache<AttestationKey>,
+    crl: KeptCrl,
+    provider_id: String,
+    /// Whom the operator trusts; for attestation keys also the provider's own CA.
     pub(crate) roots: Roots,
     pub(crate) sealer: Arc<Sealer>,
     pub(crate) store: Arc<Store>,
 }
 
+/// Why a provider cannot attest TPMs. The operator must act.
+#[derive(Debug, thiserror::Error)]
+pub enum TpmError {
+    /// The provider's attestation CA cannot be used.
+    #[error(transparent)]
+    Authority(#[from] AuthorityError),
+    /// The roots cannot be used.
+    #[error(transparent)]
+    Roots(#[from] RootsError),
+}
+
 impl Tpm {
-    /// Reads what the configuration names.
+    /// Reads what the configuration names, and reads or makes the provider's CA.
     ///
     /// # Errors
-    /// [`RootsError`].
+    /// [`TpmError`].
     pub(crate) fn prepare(
-        config: &TpmConfig,
+        config: &ProviderConfig,
+        (provider_id, provider_uri): (&str, &str),
+        dir: &DataDir,
         store: Arc<Store>,
         sealer: Arc<Sealer>,
-    ) -> Result<Self, RootsError> {
-        let roots = Roots::load(config.roots.as_deref())?;
-        Ok(Self { config: config.clone(), keys: ProofCache::default(), roots, sealer, store })
+        now: OffsetDateTime,
+    ) -> Result<Self, TpmError> {
+        let mut roots = Roots::load(config.tpm.roots.as_deref())?;
+        let authority = AttestationAuthority::open(dir, config.name(), provider_id, provider_uri, now)?;
+        authority.trust(roots.aik.issuers_mut()).map_err(AuthorityError::from)?;
+        Ok(Self {
+            authority,
+            config: config.tpm.clone(),
+            crl: KeptCrl::default(),
+            provider_id: provider_id.to_owned(),
+            roots,
+            sealer,
+            store,
+        })
+    }
+
+    /// The certificate of the provider's attestation CA, PEM.
+    pub(crate) fn authority_pem(&self) -> &str {
+        self.authority.pem()
     }
 }

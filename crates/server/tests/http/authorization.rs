@@ -26,7 +26,7 @@ enum Access {
 use Access::{AnyToken, Anyone, Contributor, Reader};
 
 /// Method, route, a path of it with its query, and what it asks.
-const ROUTES: [(&str, &str, &str, Access); 27] = [
+const ROUTES: [(&str, &str, &str, Access); 34] = [
     ("DELETE", "/operations/policy/current", "/operations/policy/current?tee=SgxEnclave&V18", Contributor),
     ("GET", "/.well-known/openid-configuration", "/.well-known/openid-configuration", Anyone),
     ("GET", "/certificates", "/certificates?V20", Reader),
@@ -40,6 +40,10 @@ const ROUTES: [(&str, &str, &str, Access); 27] = [
     ("GET", "/policies/{attestation_type}/history/{version}", "/policies/SgxEnclave/history/1?V20", Reader),
     ("GET", "/servicehealth", "/servicehealth", Anyone),
     ("GET", "/tcbbaselines/{attestation_type}", "/tcbbaselines/SgxEnclave?V20", Reader),
+    ("GET", "/tpm/ca", "/tpm/ca", Anyone),
+    ("GET", "/tpm/ca.crl", "/tpm/ca.crl", Anyone),
+    ("GET", "/tpm/machines", "/tpm/machines?V20", Reader),
+    ("GET", "/tpm/machines/{machine}", "/tpm/machines/00?V20", Reader),
     ("OPTIONS", "/.well-known/openid-configuration", "/.well-known/openid-configuration", Anyone),
     ("OPTIONS", "/certs", "/certs", Anyone),
     ("POST", "/attest/tee/{attestation_type}", "/attest/Tee/SgxEnclave?V18", AnyToken),
@@ -57,16 +61,20 @@ const ROUTES: [(&str, &str, &str, Access); 27] = [
         Contributor,
     ),
     ("POST", "/policies/{attestation_type}", "/policies/SgxEnclave:reset?V20", Contributor),
+    ("POST", "/tpm/enrollments", "/tpm/enrollments?V20", Reader),
+    ("POST", "/tpm/enrollments:activate", "/tpm/enrollments:activate?V20", Reader),
+    ("POST", "/tpm/machines/{machine}", "/tpm/machines/00:revoke?V20", Contributor),
     ("PUT", "/operations/policy/certificates", "/operations/policy/certificates?V18", Contributor),
     ("PUT", "/operations/policy/current", "/operations/policy/current?tee=SgxEnclave&V18", Contributor),
 ];
 
 /// Routes whose table entry needs a second version: the same path asks for more under another one.
-const FURTHER: [(&str, &str, Access); 4] = [
+const FURTHER: [(&str, &str, Access); 5] = [
     ("POST", "/attest/SgxEnclave?V18", AnyToken),
     ("POST", "/attest/OpenEnclave?V18", AnyToken),
     ("PUT", "/policies/SgxEnclave?V20", Contributor),
     ("POST", "/policies/SgxEnclave:rollback?V20", Contributor),
+    ("POST", "/tpm/machines/00:restore?V20", Contributor),
 ];
 
 /// A route that is not in the table has no test of who may call it.

@@ -26,4 +26,5 @@ mod policies;
 mod providers;
 mod recorded_management;
 mod tcbbaselines;
+mod tpm_enrolment;
 mod well_known;
