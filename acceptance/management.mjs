@@ -51,6 +51,19 @@ for (const kind of ["SgxEnclave", "OpenEnclave", "Tpm"]) {
 assert.deepEqual((await unsigned.getPolicyManagementCertificates()).body, []);
 console.log("unsigned policies");
 
+{
+  const token = process.env.DEFAULT_READER_TOKEN;
+  const machine = new AttestationClient(process.env.DEFAULT_URI, { getToken: async () => ({ token, expiresOnTimestamp: Date.now() + 3_000_000 }) });
+  const init = JSON.stringify({ payload: { type: "aikcert" } });
+  await refused(() => machine.attestTpm(init), "InvalidOperation");
+  await unsigned.setPolicy("Tpm", POLICY);
+  const { payload } = JSON.parse(await machine.attestTpm(init));
+  assert.equal(Buffer.from(payload.challenge, "base64url").length, 16);
+  assert.ok(payload.service_context);
+  await unsigned.resetPolicy("Tpm");
+  console.log("a machine's challenge");
+}
+
 for (const of of [unsigned, isolated]) {
   const { body } = await of.setPolicy("SgxEnclave", POLICY, signer);
   assert.equal(body.policyResolution, "Updated");

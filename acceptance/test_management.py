@@ -112,6 +112,23 @@ def test_get_set_and_reset_without_a_signature(managed, kind):
     assert claims_of(token) == {"x-ms-policy-result": "Removed"}
 
 
+def test_a_machine_is_challenged_once_there_is_a_policy(managed):
+    """What the SDK's own tests send first, and all that they send."""
+    with AttestationClient(
+        managed.uri(), Credential(managed.token(role="reader")), connection_verify=str(managed.service.ca)
+    ) as client:
+        init = json.dumps({"payload": {"type": "aikcert"}})
+        assert "policy has not been set" in refused(lambda: client.attest_tpm(init), "InvalidOperation").message
+        managed.client().set_policy(AttestationType.TPM, POLICY)
+        payload = json.loads(client.attest_tpm(init))["payload"]
+        assert sorted(payload) == ["challenge", "service_context"] and len(payload["challenge"]) == 22
+        managed.client().reset_policy(AttestationType.TPM)
+        refused(lambda: client.attest_tpm(init), "InvalidOperation")
+    with AttestationClient(managed.uri(), Credential("a.b.c"), connection_verify=str(managed.service.ca)) as client:
+        with pytest.raises(ClientAuthenticationError):
+            client.attest_tpm(init)
+
+
 @pytest.mark.parametrize("provider", ["default", "isolated"])
 def test_get_set_and_reset_with_a_signature(managed, signer, provider):
     client = managed.client(provider)

@@ -6,7 +6,7 @@
 //! BoundReport --appraise(baseline, policy)--> AttestationResult --issue--> Token
 //! ```
 //!
-//! - What the policy asks of the evidence: [`Settings`].
+//! - What the policy asks of the evidence: [`Settings`], [`TpmSettings`].
 //! - What the provider accepts before any policy runs: [`Baseline`].
 //! - The decision and the claims: [`appraise`] and, of machines with TPMs, [`appraise_tpm`], which alone make an
 //!   [`AttestationResult`].
@@ -26,5 +26,5 @@ pub use claims::{SGX_CLAIM_NAMES, incoming, sgx_claims};
 pub use issuer::{Issuer, Token};
 pub use settings::{Settings, SettingsError, TcbBaseline};
 pub use tpm::{
-    CustomClaim, PcrEncoding, TPM_CLAIM_NAMES, TpmRequestData, appraise_tpm, tpm_incoming, tpm_requirements,
+    CustomClaim, PcrEncoding, TPM_CLAIM_NAMES, TpmRequestData, TpmSettings, appraise_tpm, tpm_incoming,
 };

@@ -3,12 +3,11 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use evidence::tpm::{AttestedKey, Bound, PcrSet, Requirements, VerifiedAttestation, VerifiedEvidence};
-use policy::{Claim, Policy, Properties, Value, Version};
+use evidence::tpm::{AttestedKey, Bound, PcrSet, VerifiedAttestation, VerifiedEvidence};
+use policy::{Claim, EvalError, Policy, Properties, Value, Version};
 use serde_json::{Map, Value as Json, json};
 
 use crate::appraise::{AppraisalError, AttestationResult, TOKEN_NAMES, TokenForm, decide};
-use crate::settings::SettingsError;
 
 /// Every name that the policy may read of a machine with a TPM, sorted, except those that the client chooses.
 pub const TPM_CLAIM_NAMES: [&str; 23] = [
@@ -72,17 +71,28 @@ pub enum PcrEncoding {
 }
 
 /// What a policy's configuration rules ask of a machine's evidence.
-///
-/// # Errors
-/// [`SettingsError`] if a rule fails.
-pub fn tpm_requirements(policy: &Policy) -> Result<Requirements, SettingsError> {
-    let properties = policy.configure()?;
-    let valid_key = !matches!(properties.get("require_valid_aik_cert"), Some(Value::Boolean(false)));
-    let mask = match properties.get("required_pcr_mask") {
-        Some(Value::Integer(mask)) => u32::try_from(*mask).unwrap_or(ALL_PCRS),
-        _ => ALL_PCRS,
-    };
-    Ok(Requirements { valid_key, pcrs: PcrSet::from_mask(mask) })
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TpmSettings {
+    /// The PCRs that quotes must cover: the property `required_pcr_mask`.
+    pub required_pcrs: PcrSet,
+    /// Whether somebody must vouch for the attestation key: the property `require_valid_aik_cert`.
+    pub require_valid_key: bool,
+}
+
+impl TpmSettings {
+    /// Runs the configuration rules of `policy`.
+    ///
+    /// # Errors
+    /// [`EvalError`] if a rule fails.
+    pub fn of(policy: &Policy) -> Result<Self, EvalError> {
+        let properties = policy.configure()?;
+        let mask = match properties.get("required_pcr_mask") {
+            Some(Value::Integer(mask)) => u32::try_from(*mask).unwrap_or(ALL_PCRS),
+            _ => ALL_PCRS,
+        };
+        let optional = matches!(properties.get("require_valid_aik_cert"), Some(Value::Boolean(false)));
+        Ok(Self { required_pcrs: PcrSet::from_mask(mask), require_valid_key: !optional })
+    }
 }
 
 /// Appraises a verified machine under the policy, which permits or refuses and says what the token holds

@@ -140,6 +140,14 @@ impl Validity {
     pub fn contains(&self, now: OffsetDateTime) -> bool {
         self.not_before <= now && now <= self.not_after
     }
+
+    /// When both hold.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self {
+            not_before: self.not_before.max(other.not_before),
+            not_after: self.not_after.min(other.not_after),
+        }
+    }
 }
 
 /// `from 2026-01-01T00:00:00Z to 2026-02-01T00:00:00Z`.

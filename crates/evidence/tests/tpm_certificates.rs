@@ -91,7 +91,26 @@ fn trust(certificates: &[&Authority]) -> TpmTrust {
 }
 
 fn verify(leaf: &AkCertificate, trust: &TpmTrust) -> Result<(), CertificateError> {
-    leaf.verify_as(KeyRole::Attestation, trust, NOW)
+    leaf.verify_as(KeyRole::Attestation, trust, NOW).map(|_| ())
+}
+
+#[test]
+fn what_was_proved_holds_as_long_as_everything_it_rests_on() {
+    let mut short = ca("root", None);
+    short.not_before = datetime!(2026-02-01 00:00 UTC);
+    let root = Authority::root(short);
+    let mut middle = ca("middle", None);
+    middle.not_after = datetime!(2026-10-01 00:00 UTC);
+    let middle = root.below(middle);
+    let certified = middle.leaf(&leaf());
+    let mut trust = trust(&[&root, &middle]);
+    let valid = |trust: &TpmTrust| certified.verify_as(KeyRole::Attestation, trust, NOW).unwrap();
+    let proved = valid(&trust);
+    assert_eq!(proved.not_before, datetime!(2026-02-01 00:00 UTC), "of the root");
+    assert_eq!(proved.not_after, datetime!(2026-10-01 00:00 UTC), "of the intermediate");
+    // Until a newer list could revoke it.
+    trust.add_crl(&middle.crl(5, datetime!(2026-07-01 00:00 UTC))).unwrap();
+    assert_eq!(valid(&trust).not_after, datetime!(2026-07-01 00:00 UTC));
 }
 
 #[test]

@@ -384,7 +384,7 @@ fn certificates_chain_to_their_issuers() {
     let google = trust(&["tpm/gce-ca/gcp_ek_ak_ca_intermediate_v3.crt", "tpm/gce-ca/gcp_ek_ak_ca_root.crt"]);
     let leaf = AkCertificate::parse(&vectors.read("tpm/azure-vtpm-2026-07/akcert_0x01C101D0.der")).unwrap();
     let at = datetime!(2026-08-01 00:00 UTC);
-    assert_eq!(leaf.verify_as(KeyRole::Attestation, &azure, at), Ok(()));
+    leaf.verify_as(KeyRole::Attestation, &azure, at).unwrap();
     assert!(matches!(
         leaf.verify_as(KeyRole::Endorsement, &azure, at),
         Err(CertificateError::Profile { .. })
@@ -412,7 +412,8 @@ fn certificates_chain_to_their_issuers() {
         let at = leaf.validity().not_before;
         // They have no extended key usage.
         assert!(matches!(leaf.verify_as(role, &google, at), Err(CertificateError::Profile { .. })), "{path}");
-        assert_eq!(leaf.verify_as(role, &google.clone().danger_allow_any_usage(), at), Ok(()), "{path}");
+        let allowing = google.clone().danger_allow_any_usage();
+        assert!(leaf.verify_as(role, &allowing, at).is_ok(), "{path}");
     }
 }
 

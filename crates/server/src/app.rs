@@ -15,7 +15,7 @@ use crate::audit::AuditLog;
 use crate::config::{LimitsConfig, seconds};
 use crate::endorsements::EndorsementService;
 use crate::http::admission::Admission;
-use crate::pck_cache::PckCache;
+use crate::proof_cache::ProofCache;
 use crate::provider::Provider;
 
 /// What all providers of this instance share, and the providers.
@@ -31,7 +31,7 @@ pub(crate) struct App {
     pub(crate) long_bodies: Admission,
     /// For those with the logs of machines, which are longer still.
     pub(crate) log_bodies: Admission,
-    pub(crate) pcks: PckCache,
+    pub(crate) pcks: ProofCache<VerifiedPck>,
     /// Changes of policies and signers, whose callers have a role: a flood of strangers' drafts does not keep
     /// them out.
     pub(crate) management_pool: Admission,

@@ -20,7 +20,7 @@ mod http;
 mod identity;
 pub mod logging;
 mod management;
-mod pck_cache;
+mod proof_cache;
 mod provider;
 mod server;
 mod single_flight;

@@ -27,7 +27,7 @@ use crate::http::tenancy::Addresses;
 use crate::http::{listener, router};
 use crate::identity::{self, Authority, CertificateFiles, IdentityError};
 use crate::management::OpenPoliciesError;
-use crate::pck_cache::PckCache;
+use crate::proof_cache::ProofCache;
 use crate::provider::Provider;
 use crate::store::{self, Store, StoreError};
 use crate::tpm::{Sealer, SealerError, TpmError};
@@ -280,7 +280,7 @@ fn prepare(config: &Config, local_addr: SocketAddr) -> Result<Prepared, StartErr
         limits: config.limits.clone(),
         long_bodies: Admission::new(config.limits.concurrency, config.limits.queue, longest_wait),
         log_bodies: Admission::new(config.limits.concurrency.div_ceil(8), config.limits.queue, longest_wait),
-        pcks: PckCache::default(),
+        pcks: ProofCache::default(),
         management_pool: Admission::new(cores, cores.saturating_mul(POOL_QUEUE_PER_CORE), longest_wait),
         pool: Admission::new(cores, cores.saturating_mul(POOL_QUEUE_PER_CORE), longest_wait),
         providers,

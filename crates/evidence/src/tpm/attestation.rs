@@ -10,7 +10,7 @@ use super::attest::Attest;
 use super::certify::CertifiedKey;
 use super::claim_blob::PlatformClaim;
 use super::error::{KeyError, ParseError, VerifyError};
-use super::evidence::{EvidenceError, KeyTrust, Parts, VerifiedEvidence, take};
+use super::evidence::{EvidenceError, KeyTrust, Parts, VerifiedEvidence};
 use super::key::AttestationKey;
 use super::pcr::{PcrSet, PcrValues};
 use super::public::PublicArea;
@@ -112,15 +112,6 @@ pub struct Enclave<'a> {
     pub report: &'a [u8],
     /// The text of `report_signed`, byte for byte.
     pub signed_text: &'a str,
-}
-
-/// What a request must show.
-#[derive(Debug, Clone, Copy)]
-pub struct Requirements {
-    /// Whether somebody must vouch for the attestation key.
-    pub valid_key: bool,
-    /// The PCRs that the quotes must cover, in a bank of SHA-256 or stronger.
-    pub pcrs: PcrSet,
 }
 
 /// Why a request is refused.
@@ -261,9 +252,9 @@ impl AttestedKey<'_> {
 }
 
 impl<'a> Attestation<'a> {
-    /// Verifies the request:
+    /// Verifies the request by its attestation key, as [`Quoted::attestation_key`] of the current evidence gives it:
     /// 1. the request key signed it,
-    /// 2. the attestation key is one that somebody vouches for, if that is required,
+    /// 2. the attestation key is the one that the request names,
     /// 3. the current quote covers the challenge, and with it the request key if that is bound so; quote,
     ///    PCR values and logs agree ([`super::Evidence::verify`]),
     /// 4. an earlier quote is by the same key, of the same cold boot, and agrees with its logs,
@@ -274,12 +265,11 @@ impl<'a> Attestation<'a> {
     /// [`AttestationError`], with the checks made up to then.
     pub fn verify(
         &'a self,
-        trust: &KeyTrust,
-        requirements: &Requirements,
-        now: OffsetDateTime,
+        key: AttestationKey,
+        required: PcrSet,
     ) -> Result<VerifiedAttestation<'a>, Rejection<AttestationError>> {
         let mut verdict = Verdict::new();
-        match self.check(trust, requirements, now, &mut verdict) {
+        match self.check(key, required, &mut verdict) {
             Ok(verified) => Ok(VerifiedAttestation { verdict, ..verified }),
             Err(error) => Err(Rejection::new(error, verdict)),
         }
@@ -287,9 +277,8 @@ impl<'a> Attestation<'a> {
 
     fn check(
         &'a self,
-        trust: &KeyTrust,
-        requirements: &Requirements,
-        now: OffsetDateTime,
+        key: AttestationKey,
+        required: PcrSet,
         verdict: &mut Verdict,
     ) -> Result<VerifiedAttestation<'a>, AttestationError> {
         let scheme = SignatureScheme::RsaPss(HashAlgorithm::Sha256);
@@ -297,11 +286,12 @@ impl<'a> Attestation<'a> {
         proof.map_err(|_| AttestationError::Proof)?;
         verdict.push(Check::passed(rules::TPM_REQUEST_PROOF, "valid", "valid"));
 
-        let key = self.current.resolve_key(trust, requirements.valid_key, now, verdict)?;
+        if key.public_key() != self.current.key {
+            return Err(EvidenceError::from(VerifyError::from(KeyError::Mismatch)).into());
+        }
         let nonce = self.nonce()?;
-        let current = self.current.verify(key, Some(&nonce), requirements.pcrs, verdict)?;
-        let history =
-            self.history.as_ref().map(|history| self.check_history(history, &current, requirements));
+        let current = self.current.verify(key, Some(&nonce), required, verdict)?;
+        let history = self.history.as_ref().map(|history| self.check_history(history, &current, required));
         let history = history.transpose()?;
         if let Some(history) = &history {
             let resets = history.quote().clock_info().reset_count;
@@ -348,7 +338,7 @@ impl<'a> Attestation<'a> {
         &'a self,
         quoted: &'a Quoted<'a>,
         current: &VerifiedEvidence<'a>,
-        requirements: &Requirements,
+        required: PcrSet,
     ) -> Result<VerifiedEvidence<'a>, AttestationError> {
         if quoted.key != current.key().public_key() {
             return Err(AttestationError::HistoryKey);
@@ -356,7 +346,7 @@ impl<'a> Attestation<'a> {
         let key = current.key().clone();
         // Its checks are those of the current quote over again.
         let mut aside = Verdict::new();
-        let history = quoted.verify(key, None, requirements.pcrs, &mut aside);
+        let history = quoted.verify(key, None, required, &mut aside);
         let earlier = |error: EvidenceError| AttestationError::History(Box::new(error));
         let history = history.map_err(earlier)?;
         let (before, after) = (history.quote().clock_info(), current.quote().clock_info());
@@ -389,28 +379,31 @@ impl<'a> Attestation<'a> {
 }
 
 impl<'a> Quoted<'a> {
-    /// The attestation key, as far as somebody vouches for it. Without that, and if it need not be, it is
-    /// one of which nothing is known.
-    fn resolve_key(
+    /// The attestation key, if somebody vouches for it: its certificate chains to a trusted issuer at `now`, or the
+    /// operator trusts it. If that is not required, and nobody does, it is one of which nothing is known.
+    ///
+    /// # Errors
+    /// [`VerifyError`], with the checks made up to then.
+    pub fn attestation_key(
         &self,
         trust: &KeyTrust,
-        must_be_valid: bool,
+        is_required: bool,
         now: OffsetDateTime,
-        verdict: &mut Verdict,
-    ) -> Result<AttestationKey, EvidenceError> {
+    ) -> Result<AttestationKey, Rejection<VerifyError>> {
+        let refused = |error: VerifyError| Rejection::new(error, Verdict::new());
         let certificate = match self.certificate.map(AkCertificate::parse).transpose() {
             Ok(certificate) => certificate,
-            Err(_) if !must_be_valid => None,
-            Err(error) => return Err(VerifyError::from(error).into()),
+            Err(_) if !is_required => None,
+            Err(error) => return Err(refused(error.into())),
         };
         if certificate.as_ref().is_some_and(|certificate| certificate.public_key() != self.key) {
-            return Err(VerifyError::from(KeyError::Mismatch).into());
+            return Err(refused(KeyError::Mismatch.into()));
         }
         match trust.resolve(Some(self.key), certificate.as_ref(), None, now) {
-            Err(_) if !must_be_valid => {
-                Ok(AttestationKey::danger_unendorsed(self.key).map_err(VerifyError::from)?)
+            Err(_) if !is_required => {
+                AttestationKey::danger_unendorsed(self.key).map_err(|error| refused(error.into()))
             }
-            resolved => Ok(take(resolved, verdict)?),
+            resolved => resolved,
         }
     }
 

@@ -8,6 +8,7 @@ use super::public::{Attributes, PublicArea, Scheme, TPM_BOUND};
 use super::spki;
 use super::trust::{AkCertificate, TpmTrust};
 use crate::verdict::{Check, Rejection, Verdict, rules};
+use crate::x509::Validity;
 
 /// An attestation key that somebody vouches for.
 ///
@@ -26,6 +27,8 @@ pub struct AttestationKey {
     certified: bool,
     name: Option<Vec<u8>>,
     spki: Vec<u8>,
+    /// When its certificate's chain is valid.
+    valid: Option<Validity>,
     verdict: Verdict,
 }
 
@@ -47,7 +50,15 @@ impl AttestationKey {
         verdict.push(Check::passed(rules::TPM_KEY_TRUST, "a trusted key", "trusted by the operator"));
         verdict.push(attributes_passed());
         let spki = spki::encode(&key);
-        Ok(Self { key, scheme: Some(scheme), certified: false, name: Some(area.name()), spki, verdict })
+        Ok(Self {
+            key,
+            scheme: Some(scheme),
+            certified: false,
+            name: Some(area.name()),
+            spki,
+            valid: None,
+            verdict,
+        })
     }
 
     /// Accepts a key that the operator trusts, of which only the public key is known, as in a PEM file.
@@ -65,7 +76,7 @@ impl AttestationKey {
             Ok(key) => {
                 verdict.push(Check::passed(rules::TPM_KEY_TRUST, "a trusted key", "trusted by the operator"));
                 let spki = spki::encode(&key);
-                Ok(Self { key, scheme: None, certified: false, name: None, spki, verdict })
+                Ok(Self { key, scheme: None, certified: false, name: None, spki, valid: None, verdict })
             }
             Err(error) => Err(Rejection::new(error.into(), verdict)),
         }
@@ -98,7 +109,7 @@ impl AttestationKey {
         now: OffsetDateTime,
         verdict: &mut Verdict,
     ) -> Result<Self, VerifyError> {
-        certificate.verify(trust, now, verdict)?;
+        let valid = Some(certificate.verify(trust, now, verdict)?);
         let key = certificate.public_key().clone();
         check_kind(&key)?;
         let mut scheme = None;
@@ -113,7 +124,7 @@ impl AttestationKey {
         verdict.push(Check::passed(rules::TPM_KEY_TRUST, "a certified key", "certified"));
         let spki = certificate.spki().to_vec();
         let name = area.map(PublicArea::name);
-        Ok(Self { key, scheme, certified: true, name, spki, verdict: Verdict::new() })
+        Ok(Self { key, scheme, certified: true, name, spki, valid, verdict: Verdict::new() })
     }
 
     /// A key for which nobody vouches, where a policy asks for no more. What it signs may come from anywhere.
@@ -122,7 +133,7 @@ impl AttestationKey {
         let mut verdict = Verdict::new();
         verdict.push(Check::noted(rules::TPM_KEY_TRUST, "nobody vouches for the key"));
         let spki = spki::encode(key);
-        Ok(Self { key: key.clone(), scheme: None, certified: false, name: None, spki, verdict })
+        Ok(Self { key: key.clone(), scheme: None, certified: false, name: None, spki, valid: None, verdict })
     }
 
     /// The public key.
@@ -141,6 +152,13 @@ impl AttestationKey {
     #[must_use]
     pub const fn is_certified(&self) -> bool {
         self.certified
+    }
+
+    /// Whether what vouches for it still does at `now`, if it did before: its certificate's chain and the
+    /// revocation lists at hand are valid.
+    #[must_use]
+    pub fn is_valid_at(&self, now: OffsetDateTime) -> bool {
+        self.valid.is_none_or(|valid| valid.contains(now))
     }
 
     /// The name of its public area, if that was sent or is known. A certificate vouches for the key

@@ -37,7 +37,7 @@ pub use algorithm::hash_id;
 pub use attest::{Attest, Attested, ClockInfo};
 pub use attestation::{
     Attestation, AttestationError, AttestedKey, Binding, Bound, Enclave, Key, QuoteBytes, Quoted,
-    Requirements, VerifiedAttestation,
+    VerifiedAttestation,
 };
 pub use certificate::{CertificateError, KeyRole};
 pub use certify::CertifiedKey;

@@ -181,12 +181,12 @@ impl AkCertificate {
         trust: &TpmTrust,
         now: OffsetDateTime,
         verdict: &mut Verdict,
-    ) -> Result<(), CertificateError> {
-        self.verify_as(KeyRole::Attestation, trust, now)?;
+    ) -> Result<Validity, CertificateError> {
+        let proved = self.verify_as(KeyRole::Attestation, trust, now)?;
         let validity = self.leaf.validity;
         let shown = crate::error::window(&self.leaf.subject_text, validity);
         verdict.push(Check::passed(rules::TPM_KEY_CERTIFICATE, shown, CheckValue::Time(now)));
-        Ok(())
+        Ok(proved)
     }
 
     /// Verifies the certificate:
@@ -196,6 +196,8 @@ impl AkCertificate {
     ///    within its path length, and valid at `now`,
     /// 4. no list of its issuer at hand revokes any certificate of the chain.
     ///
+    /// Gives when all of that holds: every certificate and list it rests on is valid then.
+    ///
     /// # Errors
     /// [`CertificateError`].
     pub fn verify_as(
@@ -203,7 +205,7 @@ impl AkCertificate {
         role: KeyRole,
         trust: &TpmTrust,
         now: OffsetDateTime,
-    ) -> Result<(), CertificateError> {
+    ) -> Result<Validity, CertificateError> {
         self.leaf.check_leaf(role, trust.require_key_usage)?;
         self.leaf.check_validity(now)?;
         let mut search = Search { trust, presented: &self.intermediates, now, budget: MAX_SIGNATURES };
@@ -219,8 +221,8 @@ struct Search<'s> {
 }
 
 impl Search<'_> {
-    /// Looks for a chain from `certificate`, which `depth` intermediates stand below.
-    fn climb(&mut self, certificate: &Certificate, depth: usize) -> Result<(), CertificateError> {
+    /// Looks for a chain from `certificate`, which `depth` intermediates stand below; when it is valid.
+    fn climb(&mut self, certificate: &Certificate, depth: usize) -> Result<Validity, CertificateError> {
         let mut error = CertificateError::Chain {
             subject: certificate.subject_text.clone(),
             issuer: certificate.issuer_text.clone(),
@@ -244,20 +246,25 @@ impl Search<'_> {
                 .check_issuer(depth)
                 .and_then(|()| issuer.check_validity(self.now))
                 .and_then(|()| self.check_revocation(certificate, issuer))
-                .and_then(|()| if trusted { Ok(()) } else { self.climb(issuer, depth + 1) });
+                .and_then(|lists| {
+                    let above = if trusted { issuer.validity } else { self.climb(issuer, depth + 1)? };
+                    Ok(certificate.validity.and(lists).and(above))
+                });
             match checked {
-                Ok(()) => return Ok(()),
+                Ok(valid) => return Ok(valid),
                 Err(found) => error = found,
             }
         }
         Err(error)
     }
 
+    /// When the lists that do not revoke the certificate are valid.
     fn check_revocation(
         &self,
         certificate: &Certificate,
         issuer: &Certificate,
-    ) -> Result<(), CertificateError> {
+    ) -> Result<Validity, CertificateError> {
+        let mut valid = certificate.validity;
         for crl in self.trust.crls.iter().filter(|crl| crl.issuer == issuer.subject) {
             if issuer.key.verify(crl.scheme, &crl.tbs, &crl.signature).is_err() {
                 // A sibling of the same name may have signed it.
@@ -272,8 +279,9 @@ impl Search<'_> {
                     serial: certificate.serial.clone(),
                 });
             }
+            valid = valid.and(crl.validity);
         }
-        Ok(())
+        Ok(valid)
     }
 }
 

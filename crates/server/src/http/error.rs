@@ -498,12 +498,14 @@ impl From<ExchangeError> for Failure {
             E::Attestation(rejection) => {
                 Self::invalid(format!("{TPM_INVALID}: {}", rejection.error)).at(&rejection.verdict)
             }
+            E::Key(rejection) => {
+                Self::invalid(format!("{TPM_INVALID}: {}", rejection.error)).at(&rejection.verdict)
+            }
             E::Answered | E::Challenge | E::Context(_) => Self::invalid(error.to_string()),
             E::Denied { error, explanation } => Self::from(error).explained(&explanation),
             E::Message(error) => error.into(),
             E::NoPolicy => Self::bad_request(ErrorCode::InvalidOperation, error.to_string()),
             E::Randomness(_) | E::Store(_) => Self::internal(error.to_string()),
-            E::Settings(error) => error.into(),
             E::Sign(error) => error.into(),
             E::Standing(error) => error.into(),
         }

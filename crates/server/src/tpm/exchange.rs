@@ -5,11 +5,13 @@
 
 use api::tpm::{self as message, Content, EcCurve, JwkNumbers, KeyInfo, SignedRequest, TpmMessageError};
 use appraisal::{
-    AppraisalError, PcrEncoding, Token, TpmRequestData, appraise_tpm, tpm_incoming, tpm_requirements,
+    AppraisalError, PcrEncoding, Token, TpmRequestData, TpmSettings, appraise_tpm, tpm_incoming,
 };
 use crypto::random::NoRandomness;
 use crypto::{Curve, PublicKey};
-use evidence::tpm::{Attestation, AttestationError, Binding, Enclave, Key, QuoteBytes, Quoted};
+use evidence::tpm::{
+    Attestation, AttestationError, AttestationKey, Binding, Enclave, Key, QuoteBytes, Quoted, VerifyError,
+};
 use evidence::verdict::Rejection;
 use policy::Explanation;
 use serde::{Deserialize, Serialize};
@@ -45,6 +47,9 @@ pub(crate) enum ExchangeError {
     /// The policy denied, told with its reasons.
     #[error("{error}")]
     Denied { error: AppraisalError, explanation: Box<Explanation> },
+    /// Nobody vouches for the attestation key.
+    #[error(transparent)]
+    Key(#[from] Rejection<VerifyError>),
     #[error(transparent)]
     Message(#[from] TpmMessageError),
     /// No policy is in force.
@@ -52,8 +57,6 @@ pub(crate) enum ExchangeError {
     NoPolicy,
     #[error(transparent)]
     Randomness(#[from] NoRandomness),
-    #[error(transparent)]
-    Settings(#[from] appraisal::SettingsError),
     #[error(transparent)]
     Sign(#[from] token::SignError),
     #[error(transparent)]
@@ -114,6 +117,27 @@ impl Tpm {
     }
 }
 
+impl Tpm {
+    /// The attestation key of evidence, with a certificate that was verified now or before.
+    fn attestation_key(
+        &self,
+        quoted: &Quoted<'_>,
+        settings: &TpmSettings,
+        now: OffsetDateTime,
+    ) -> Result<AttestationKey, Rejection<VerifyError>> {
+        let place = quoted.certificate.map(crypto::sha256);
+        let kept = place.and_then(|place| self.keys.get(&place));
+        if let Some(kept) = kept.filter(|kept| kept.is_valid_at(now)) {
+            return Ok(AttestationKey::clone(&kept));
+        }
+        let key = quoted.attestation_key(&self.roots.aik, settings.require_valid_key, now)?;
+        if let Some(place) = place.filter(|_| key.is_certified()) {
+            self.keys.insert(place, key.clone());
+        }
+        Ok(key)
+    }
+}
+
 /// A request taken apart, with the policy that it will be appraised under.
 pub(crate) struct Answer<'a> {
     provider: &'a Provider,
@@ -135,8 +159,8 @@ impl<'a> Answer<'a> {
 
     /// The stages, one after the other:
     /// 1. the context is one of this provider, in time, and of this challenge,
-    /// 2. the evidence is genuine, as of `as_of`,
-    /// 3. the machine, if this provider enrolled it, is not revoked,
+    /// 2. the machine, if this provider enrolled it, is not revoked,
+    /// 3. the evidence is genuine, as of `as_of`,
     /// 4. the challenge was not answered before,
     /// 5. the policy permits,
     /// 6. the token is signed.
@@ -154,17 +178,12 @@ impl<'a> Answer<'a> {
         }
         let decoded = Decoded::of(content)?;
         let attestation = decoded.attestation(content, self.request, &challenge);
-        let requirements = tpm_requirements(policy)?;
-        let verified = attestation.verify(&provider.tpm.roots.aik, &requirements, as_of)?;
-        let quotes = [(Some(verified.current()), &content.current), (verified.history(), &content.boot)];
-        for (evidence, quoted) in quotes {
-            let certificate = quoted.as_ref().and_then(|quoted| quoted.aik_cert.as_deref());
-            if let (Some(evidence), Some(certificate)) = (evidence, certificate)
-                && evidence.key().is_certified()
-            {
-                provider.tpm.machine_of(certificate)?;
-            }
+        let settings = TpmSettings::of(policy).map_err(AppraisalError::from)?;
+        let key = provider.tpm.attestation_key(&attestation.current, &settings, as_of)?;
+        if let Some(certificate) = attestation.current.certificate.filter(|_| key.is_certified()) {
+            provider.tpm.machine_of(certificate)?;
         }
+        let verified = attestation.verify(key, settings.required_pcrs)?;
         if !provider.tpm.store.use_challenge(provider_id, &challenge, until, now)? {
             return Err(ExchangeError::Answered);
         }

@@ -15,10 +15,12 @@ pub(crate) mod roots;
 
 use std::sync::Arc;
 
+use evidence::tpm::AttestationKey;
 use time::OffsetDateTime;
 
 use crate::config::{ProviderConfig, TpmConfig};
 use crate::data_dir::DataDir;
+use crate::proof_cache::ProofCache;
 use crate::store::Store;
 use authority::AttestationAuthority;
 pub use authority::AuthorityError;
@@ -34,6 +36,8 @@ pub(crate) struct Tpm {
     authority: AttestationAuthority,
     pub(crate) config: TpmConfig,
     crl: KeptCrl,
+    /// Attestation keys whose certificates were verified, by the certificate's SHA-256.
+    pub(crate) keys: ProofCache<AttestationKey>,
     provider_id: String,
     /// Whom the operator trusts; for attestation keys also the provider's own CA.
     pub(crate) roots: Roots,
@@ -72,6 +76,7 @@ impl Tpm {
             authority,
             config: config.tpm.clone(),
             crl: KeptCrl::default(),
+            keys: ProofCache::default(),
             provider_id: provider_id.to_owned(),
             roots,
             sealer,

@@ -32,14 +32,21 @@ enum Evidence {
     /// Intel SGX, as a quote or as an Open Enclave report
     #[value(name = "SgxEnclave", aliases = ["sgx", "OpenEnclave"])]
     SgxEnclave,
+    /// Machines with a TPM
+    #[value(name = "Tpm")]
+    Tpm,
 }
 
 impl Check {
     pub(crate) fn run(self) -> Result<Exit, Failure> {
         let bytes = input::read_file(&self.file)?;
         let analyzed = Policy::analyze_bytes(&bytes);
-        let unknown = match (&analyzed, self.attestation_type) {
-            (Ok(policy), Some(Evidence::SgxEnclave)) => policy.unknown_claims(&appraisal::SGX_CLAIM_NAMES),
+        let provided = self.attestation_type.map(|kind| match kind {
+            Evidence::SgxEnclave => &appraisal::SGX_CLAIM_NAMES[..],
+            Evidence::Tpm => &appraisal::TPM_CLAIM_NAMES,
+        });
+        let unknown = match (&analyzed, provided) {
+            (Ok(policy), Some(provided)) => policy.unknown_claims(provided),
             _ => Vec::new(),
         };
         let (mut diagnostics, policy): (Vec<&Diagnostic>, _) = match &analyzed {
