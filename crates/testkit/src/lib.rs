@@ -7,7 +7,7 @@
 //! - forgeries: [`intel`] (hierarchy, endorsements, quotes), [`pcs`] (the same as answers of Intel's
 //!   provisioning certification service), [`open_enclave`] (its wrappers), [`formats`] (the files
 //!   endorsements are kept in);
-//! - machines: [`tpm`], a TPM in software, as far as enrolment needs one;
+//! - machines: [`endorsed_tpm`], a TPM in software, as far as enrolment needs one;
 //! - what they are made of: [`x509`], [`key`], [`asn1`];
 //! - recorded scenarios: [`vector`] (the file format and the run), [`scenarios`] (what is committed);
 //! - fuzzing: [`fuzz`], one function for each parser.
@@ -20,6 +20,7 @@
 
 pub mod asn1;
 pub mod captures;
+pub mod endorsed_tpm;
 pub mod formats;
 pub mod fuzz;
 pub mod intel;
@@ -30,7 +31,7 @@ pub mod names;
 pub mod open_enclave;
 pub mod pcs;
 pub mod scenarios;
-pub mod tpm;
+
 pub mod vector;
 pub mod x509;
 

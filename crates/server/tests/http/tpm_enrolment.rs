@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use server::Config;
 use server::auth::Role;
 use server::config::ProviderConfig;
-use testkit::tpm::{Maker, SoftwareTpm};
+use testkit::endorsed_tpm::{Maker, SoftwareTpm};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use testkit::tpm::{Maker, SoftwareTpm};
+use testkit::endorsed_tpm::{Maker, SoftwareTpm};
 use time::macros::datetime;
 
 use super::*;
