@@ -125,6 +125,39 @@ fn a_machine_is_enrolled_once_and_attested_again_and_again() {
 }
 
 #[test]
+fn a_revoked_machine_is_refused_until_it_is_restored() {
+    let Some(world) = World::start("attest-tpm-revoked", nothing_but_separators) else { return };
+    let none = world.ask("reader", &["tpm", "machines", "list"]);
+    assert_eq!((none.status, none.stdout.as_str()), (0, "0 machines are enrolled\n"), "{none:?}");
+    assert_eq!(world.attest(&[]).status, 0);
+    let listed = world.ask("reader", &["tpm", "machines", "list", "--json"]);
+    let listed: Value = serde_json::from_str(&listed.stdout).unwrap();
+    let machine = listed["machines"][0]["machine"].as_str().unwrap().to_owned();
+    let shown = world.ask("reader", &["tpm", "machines", "show", &machine]);
+    assert!(shown.stdout.starts_with(&format!("machine {machine}\n  enrolled")), "{shown:?}");
+    assert_eq!(shown.stdout.matches("  certificate  ").count(), 1, "{shown:?}");
+
+    let revoke = ["tpm", "machines", "revoke", &machine, "--reason", "stolen"];
+    let reader = world.ask("reader", &revoke);
+    assert_eq!((reader.status, reader.stdout.as_str()), (3, ""), "{reader:?}");
+    let revoked = world.ask("contributor", &revoke);
+    assert!(revoked.status == 0 && revoked.stdout.contains(": stolen"), "{revoked:?}");
+    let listed = world.ask("reader", &["tpm", "machines", "list"]);
+    assert!(listed.stdout.starts_with("1 machine is enrolled\n"), "{listed:?}");
+    assert!(listed.stdout.contains(&format!("{machine}  revoked since ")), "{listed:?}");
+    world.refused(&world.attest(&[]), &format!("the machine `{machine}` is revoked"));
+    world.refused(&world.attest(&["--enroll"]), &format!("the machine `{machine}` is revoked since"));
+    world.refused(&world.attest(&["--key-algorithm", "ecc"]), "is revoked since");
+
+    let restored = world.ask("contributor", &["tpm", "machines", "restore", &machine]);
+    assert!(restored.status == 0 && !restored.stdout.contains("revoked"), "{restored:?}");
+    let again = world.attest(&[]);
+    assert_eq!((again.status, again.stderr.as_str()), (0, ""), "with the certificate it had: {again:?}");
+    let unknown = world.ask("reader", &["tpm", "machines", "show", &"0".repeat(64)]);
+    assert!(unknown.status == 3 && unknown.stderr.contains("is enrolled"), "{unknown:?}");
+}
+
+#[test]
 fn what_the_service_refuses_is_said_and_nothing_stays_loaded() {
     let Some(world) = World::start("attest-tpm-refused", nothing_but_separators) else { return };
     let mut log = fs::read(world.path("eventlog")).unwrap();

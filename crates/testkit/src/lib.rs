@@ -31,7 +31,6 @@ pub mod names;
 pub mod open_enclave;
 pub mod pcs;
 pub mod scenarios;
-
 pub mod vector;
 pub mod x509;
 

@@ -47,7 +47,11 @@ impl Connection {
 
     /// Sends one request and returns the JSON document of its answer, if that is a success.
     pub(crate) fn json(&self, method: Method, path: &str, body: Body) -> Result<Value, Failure> {
-        let url = self.url(path, true)?;
+        self.json_at(method, self.url(path, true)?, body)
+    }
+
+    /// The same for a URL of the service.
+    pub(crate) fn json_at(&self, method: Method, url: Url, body: Body) -> Result<Value, Failure> {
         let answer = http::block_on(async { self.send(&self.client()?, method, url, body).await })?;
         serde_json::from_slice(&answer)
             .map_err(|error| Failure::failed(format!("the service's answer is not JSON: {error}")))

@@ -1,5 +1,6 @@
-//! `vouchsafe tpm`: the TPM of this machine.
+//! `vouchsafe tpm`: the TPM of this machine, and what the operator of a service does about TPMs.
 
+mod machines;
 mod show;
 
 use clap::Subcommand;
@@ -7,15 +8,18 @@ use clap::Subcommand;
 use crate::exit::Exit;
 use crate::failure::Failure;
 
-/// Look at the TPM of this machine
+/// Look at the TPM of this machine; decide whose TPMs a service trusts
 #[derive(Debug, Subcommand)]
 pub(crate) enum Tpm {
+    #[command(subcommand)]
+    Machines(Box<machines::Machines>),
     Show(show::Show),
 }
 
 impl Tpm {
     pub(crate) fn run(self) -> Result<Exit, Failure> {
         match self {
+            Self::Machines(command) => command.run(),
             Self::Show(command) => command.run(),
         }
     }
