@@ -296,7 +296,7 @@ fn custom_claim(claim: &CustomClaim, prefix: &str, policy: &Policy) -> Result<Cl
 
 /// Whether only the service gives a token this claim.
 fn is_token_name(name: &str) -> bool {
-    let known = TOKEN_NAMES.contains(&name) || OWN_TOKEN_NAMES.contains(&name);
+    let known = TOKEN_NAMES.contains(&name) || name == OWN_TOKEN_NAME;
     known && name != PUBLISHED_CUSTOM_NAME
 }
 
@@ -318,7 +318,7 @@ const ONE_DAY_IN_MINUTES: u32 = 1440;
 const MAX_NAME_BYTES: usize = 256;
 /// RFC 7518 §6.2.1 and §6.3.1.
 const PUBLIC_MEMBERS: [&str; 6] = ["kty", "crv", "x", "y", "n", "e"];
-/// Claims of TPM tokens alone that a policy must not replace. PCR values may be tested, not issued.
-const OWN_TOKEN_NAMES: [&str; 2] = ["pcrs", "ver"];
+/// The claim of TPM tokens alone that a policy must not replace.
+const OWN_TOKEN_NAME: &str = "ver";
 /// The service's in other tokens. Of machines with TPMs, published policies take it from the client and issue it.
 const PUBLISHED_CUSTOM_NAME: &str = "aas-ehd";

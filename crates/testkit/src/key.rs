@@ -1,11 +1,11 @@
-//! Throw-away P-256 keys.
+//! Throw-away keys: P-256, and RSA with 2048 bits.
 
 use crypto::{SigningAlgorithm, SigningKey};
 use std::sync::Arc;
 
 use crate::asn1;
 
-/// A key made for one forgery; it never leaves memory.
+/// A key made for one forgery; it never leaves memory. P-256 unless it says RSA.
 #[derive(Debug, Clone)]
 pub struct Key(Arc<SigningKey>);
 
@@ -17,6 +17,42 @@ impl Key {
     #[must_use]
     pub fn generate() -> Self {
         Self(Arc::new(SigningKey::generate(SigningAlgorithm::Es256).expect("a P-256 key")))
+    }
+
+    /// A fresh RSA key.
+    ///
+    /// # Panics
+    /// If the system's generator fails.
+    #[must_use]
+    pub fn generate_rsa() -> Self {
+        Self(Arc::new(SigningKey::generate(SigningAlgorithm::Rs256).expect("an RSA key")))
+    }
+
+    /// The public half.
+    ///
+    /// # Panics
+    /// If the library cannot export it.
+    #[must_use]
+    pub fn public(&self) -> crypto::PublicKey {
+        self.0.public_key().expect("a public key")
+    }
+
+    /// Signs SHA-256 of `message` with an RSA key, PKCS #1 v1.5.
+    ///
+    /// # Panics
+    /// If the library refuses to sign.
+    #[must_use]
+    pub fn sign_pkcs1(&self, message: &[u8]) -> Vec<u8> {
+        self.0.sign(message).expect("a signature")
+    }
+
+    /// Signs SHA-256 of `message` with an RSA key, PSS with a salt of 32 bytes.
+    ///
+    /// # Panics
+    /// If the library refuses to sign.
+    #[must_use]
+    pub fn sign_pss(&self, message: &[u8]) -> Vec<u8> {
+        self.0.sign_ps256(message).expect("a signature")
     }
 
     /// The DER `SubjectPublicKeyInfo`.

@@ -8,6 +8,7 @@
 //!   provisioning certification service), [`open_enclave`] (its wrappers), [`formats`] (the files
 //!   endorsements are kept in);
 //! - machines: [`endorsed_tpm`], a TPM in software, as far as enrolment needs one;
+//! - machines with software TPMs, and their requests: [`tpm`];
 //! - what they are made of: [`x509`], [`key`], [`asn1`];
 //! - recorded scenarios: [`vector`] (the file format and the run), [`scenarios`] (what is committed);
 //! - fuzzing: [`fuzz`], one function for each parser.
@@ -31,6 +32,7 @@ pub mod names;
 pub mod open_enclave;
 pub mod pcs;
 pub mod scenarios;
+pub mod tpm;
 pub mod vector;
 pub mod x509;
 

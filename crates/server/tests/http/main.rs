@@ -13,6 +13,7 @@ mod support;
 
 mod attest;
 mod attest_2018;
+mod attest_tpm;
 mod audit;
 mod authorization;
 mod certificates;
