@@ -145,7 +145,7 @@ async fn a_machine_gets_a_token() {
     let published = world.service.get("/certs").await.json();
     let named = published["keys"].as_array().unwrap().iter().find(|key| key["kid"] == header["kid"]).unwrap();
     assert_eq!(named["x5c"], header["x5c"]);
-    relying_party(&token, &published.to_string(), &world.service.server.uri());
+    relying_party(&token, &published.to_string(), world.service.server.uri());
 }
 
 fn relying_party(token: &str, keys: &str, issuer: &str) {
