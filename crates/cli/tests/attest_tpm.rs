@@ -35,12 +35,12 @@ impl World {
     fn start(name: &str, boot: impl FnOnce(&Swtpm, &Path)) -> Option<Self> {
         let files = scratch(name);
         let tpm = Swtpm::start(&files.join("tpm"))?;
-        fs::create_dir_all(files.join("roots/ek")).unwrap();
-        fs::create_dir_all(files.join("roots/aik")).unwrap();
-        fs::copy(&tpm.ca, files.join("roots/ek/maker.pem")).unwrap();
         fs::write(files.join("tpm.policy"), POLICY).unwrap();
         boot(&tpm, &files);
         let roots = files.join("roots").to_str().unwrap().to_owned();
+        let import = ["tpm", "roots", "import", "--role", "ek", "--to", &roots, tpm.ca.to_str().unwrap()];
+        let imported = run(import, "");
+        assert_eq!(imported.status, 0, "{imported:?}");
         let service = Service::start(&files.join("data"), 0, ["--tpm-roots", &roots]);
         let world = Self { files, tpm, service };
         for role in ["reader", "contributor"] {
@@ -174,8 +174,7 @@ fn what_the_service_refuses_is_said_and_nothing_stays_loaded() {
     assert_eq!(inactive.status, 3, "{inactive:?}");
     assert!(inactive.stderr.contains("hint: the firmware's settings say which banks are active"));
 
-    // No maker that the service trusts, then no token.
-    fs::write(world.path("roots/ek/maker.pem"), b"").unwrap();
+    // No access token.
     let (tcti, state) = (world.tpm.tcti(), world.path("other-state"));
     let command = ["attest", "tpm", "--tcti", &tcti, "--no-event-log", "--no-ima", "--state-dir", &state];
     let ca = world.service.ca.to_str().unwrap();

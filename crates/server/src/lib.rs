@@ -34,4 +34,4 @@ pub use data_dir::DataDirError;
 pub use identity::IdentityError;
 pub use management::OpenPoliciesError;
 pub use server::{Server, StartError};
-pub use tpm::{AuthorityError, RootsError, SealerError, TpmError};
+pub use tpm::{AuthorityError, RootFile, RootsError, SealerError, TpmError, root_files};

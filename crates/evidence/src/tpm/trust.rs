@@ -169,6 +169,18 @@ impl AkCertificate {
         &self.leaf.serial
     }
 
+    /// Whether it says that it is of an authority that signs certificates.
+    #[must_use]
+    pub fn is_authority(&self) -> bool {
+        self.leaf.check_issuer(0).is_ok()
+    }
+
+    /// Whether it names itself as its issuer, as roots do.
+    #[must_use]
+    pub fn is_self_issued(&self) -> bool {
+        self.leaf.subject == self.leaf.issuer
+    }
+
     /// When it is valid.
     #[must_use]
     pub const fn validity(&self) -> Validity {

@@ -28,7 +28,7 @@ pub(crate) use context::Sealer;
 pub use context::SealerError;
 use machines::KeptCrl;
 pub(crate) use roots::Roots;
-pub use roots::RootsError;
+pub use roots::{RootFile, RootsError, root_files};
 
 /// What a provider needs to attest TPMs.
 #[derive(Debug)]

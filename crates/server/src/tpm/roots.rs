@@ -8,7 +8,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use evidence::tpm::{CertificateError, KeyError, KeyTrust, TpmTrust};
+use evidence::tpm::{CertificateError, KeyError, KeyRole, KeyTrust, TpmTrust};
 use rustls::pki_types::CertificateRevocationListDer;
 use rustls::pki_types::pem::PemObject;
 
@@ -99,36 +99,47 @@ pub enum RootsError {
     },
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Role {
-    Aik,
-    Ek,
+/// A file of a directory of roots that a service can use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RootFile {
+    /// The file.
+    pub path: PathBuf,
+    /// The keys that it says something about.
+    pub role: KeyRole,
+    /// Its content.
+    pub bytes: Vec<u8>,
+}
+
+/// Every file of a directory of roots, if a service can use them all.
+///
+/// # Errors
+/// [`RootsError`], as a service that is started with the directory.
+pub fn root_files(root: &Path) -> Result<Vec<RootFile>, RootsError> {
+    let mut roots = Roots::nobody();
+    let files = files(root)?;
+    for file in &files {
+        roots.add(file)?;
+    }
+    Ok(files)
 }
 
 impl Roots {
+    fn nobody() -> Self {
+        Self { aik: KeyTrust::new(TpmTrust::new()), ek: TpmTrust::new() }
+    }
+
     /// Reads a directory of roots; without one, nobody is trusted.
     ///
     /// # Errors
     /// [`RootsError`].
     pub(crate) fn load(directory: Option<&Path>) -> Result<Self, RootsError> {
-        let mut roots = Self { aik: KeyTrust::new(TpmTrust::new()), ek: TpmTrust::new() };
+        let mut roots = Self::nobody();
         let Some(root) = directory else { return Ok(roots) };
-        if !root.is_dir() {
-            return Err(RootsError::Missing { path: root.to_owned() });
+        let files = files(root)?;
+        for file in &files {
+            roots.add(file)?;
         }
-        for path in entries(root)? {
-            let role = match path.file_name().and_then(|name| name.to_str()) {
-                Some(AIK) => Role::Aik,
-                Some(EK) => Role::Ek,
-                _ => return Err(RootsError::Misplaced { path, root: root.to_owned() }),
-            };
-            let mut files = Vec::new();
-            collect(&path, 0, &mut files)?;
-            for file in &files {
-                roots.add(role, file)?;
-            }
-            tracing::info!(directory = %path.display(), files = files.len(), "roots of TPMs were read");
-        }
+        tracing::info!(directory = %root.display(), files = files.len(), "roots of TPMs were read");
         if roots.ek.is_empty() {
             tracing::warn!(
                 directory = %root.join(EK).display(),
@@ -138,27 +149,46 @@ impl Roots {
         Ok(roots)
     }
 
-    fn add(&mut self, role: Role, path: &Path) -> Result<(), RootsError> {
-        let bytes = read_bounded(path, MAX_FILE_BYTES)
-            .map_err(|source| RootsError::Io { path: path.to_owned(), source })?;
+    fn add(&mut self, RootFile { path, role, bytes }: &RootFile) -> Result<(), RootsError> {
         let issuers = match role {
-            Role::Aik => self.aik.issuers_mut(),
-            Role::Ek => &mut self.ek,
+            KeyRole::Attestation => self.aik.issuers_mut(),
+            KeyRole::Endorsement => &mut self.ek,
         };
         let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
         let added = match extension.to_ascii_lowercase().as_str() {
-            "cer" | "crt" | "der" | "pem" => issuers.add_issuers(&bytes).map(|_| ()),
-            "crl" => add_crls(issuers, &bytes),
-            "pub" if role == Role::Aik => {
-                return self
-                    .aik
-                    .add_key(&bytes)
-                    .map_err(|source| RootsError::Key { path: path.to_owned(), source });
+            "cer" | "crt" | "der" | "pem" => issuers.add_issuers(bytes).map(|_| ()),
+            "crl" => add_crls(issuers, bytes),
+            "pub" if *role == KeyRole::Attestation => {
+                let key = |source| RootsError::Key { path: path.clone(), source };
+                return self.aik.add_key(bytes).map_err(key);
             }
-            _ => return Err(RootsError::Foreign { path: path.to_owned() }),
+            _ => return Err(RootsError::Foreign { path: path.clone() }),
         };
-        added.map_err(|source| RootsError::Certificate { path: path.to_owned(), source })
+        added.map_err(|source| RootsError::Certificate { path: path.clone(), source })
     }
+}
+
+/// The files of a directory of roots, by role.
+fn files(root: &Path) -> Result<Vec<RootFile>, RootsError> {
+    if !root.is_dir() {
+        return Err(RootsError::Missing { path: root.to_owned() });
+    }
+    let mut files = Vec::new();
+    for directory in entries(root)? {
+        let role = match directory.file_name().and_then(|name| name.to_str()) {
+            Some(AIK) => KeyRole::Attestation,
+            Some(EK) => KeyRole::Endorsement,
+            _ => return Err(RootsError::Misplaced { path: directory, root: root.to_owned() }),
+        };
+        let mut paths = Vec::new();
+        collect(&directory, 0, &mut paths)?;
+        for path in paths {
+            let read = read_bounded(&path, MAX_FILE_BYTES);
+            let bytes = read.map_err(|source| RootsError::Io { path: path.clone(), source })?;
+            files.push(RootFile { path, role, bytes });
+        }
+    }
+    Ok(files)
 }
 
 /// Adds a CRL in DER or those of a PEM text.

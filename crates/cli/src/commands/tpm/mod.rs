@@ -1,6 +1,7 @@
 //! `vouchsafe tpm`: the TPM of this machine, and what the operator of a service does about TPMs.
 
 mod machines;
+mod roots;
 mod show;
 
 use clap::Subcommand;
@@ -13,6 +14,8 @@ use crate::failure::Failure;
 pub(crate) enum Tpm {
     #[command(subcommand)]
     Machines(Box<machines::Machines>),
+    #[command(subcommand)]
+    Roots(roots::Roots),
     Show(show::Show),
 }
 
@@ -20,6 +23,7 @@ impl Tpm {
     pub(crate) fn run(self) -> Result<Exit, Failure> {
         match self {
             Self::Machines(command) => command.run(),
+            Self::Roots(command) => command.run(),
             Self::Show(command) => command.run(),
         }
     }
