@@ -32,10 +32,12 @@ pub fn decode(text: &str) -> Result<Vec<u8>, Base64Error> {
     if text.ends_with('=') && !text.len().is_multiple_of(4) {
         return Err(Base64Error::Length { length: text.len() });
     }
-    if text.bytes().any(|byte| matches!(byte, b'+' | b'/')) {
-        return decode_url_safe(&text.replace('+', "-").replace('/', "_"));
+    match decode_url_safe(text) {
+        Err(Base64Error::Character { .. }) if text.contains(['+', '/']) => {
+            decode_url_safe(&text.replace('+', "-").replace('/', "_"))
+        }
+        decoded => decoded,
     }
-    decode_url_safe(text)
 }
 
 fn decode_url_safe(text: &str) -> Result<Vec<u8>, Base64Error> {

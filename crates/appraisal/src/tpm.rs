@@ -9,11 +9,14 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::appraise::{AppraisalError, AttestationResult, TOKEN_NAMES, TokenForm, decide};
 
-/// Every name that the policy may read of a machine with a TPM, sorted, except those that the client chooses.
-pub const TPM_CLAIM_NAMES: [&str; 23] = [
+/// Every name that the policy may read of a machine with a TPM, sorted, except those that the client chooses. Two are
+/// our own: `kernelCommandLine` of Linux, and `bootDetails`, a JSON document with the key databases and what was
+/// started.
+pub const TPM_CLAIM_NAMES: [&str; 25] = [
     "aikPubHash",
     "aikValidated",
     "bootDebuggingDisabled",
+    "bootDetails",
     "bootEvents",
     "enclaveAuthorId",
     "enclaveFamilyId",
@@ -24,6 +27,7 @@ pub const TPM_CLAIM_NAMES: [&str; 23] = [
     "enclaveSvn",
     "events",
     "iommuEnabled",
+    "kernelCommandLine",
     "notSafeMode",
     "notWinPE",
     "pcrs",
@@ -208,6 +212,7 @@ impl Documents {
             let current = attestation.current();
             let others: Result<Vec<_>, _> = attestation.other_keys().iter().map(key_object).collect();
             texts.push(("events", current.events_json().to_string()));
+            texts.push(("bootDetails", Json::Object(current.boot().details()).to_string()));
             if let Some(history) = attestation.history() {
                 texts.push(("bootEvents", history.events_json().to_string()));
             }

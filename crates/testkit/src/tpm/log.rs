@@ -39,6 +39,7 @@ impl BootLog {
         let mut log = Self::firmware(secure_boot);
         log.add(4, BOOT_APPLICATION, image(), b"a boot loader");
         let line = "/vmlinuz root=/dev/sda1 quiet";
+        log.add(8, IPL, format!("grub_cmd: linux {line}\0").into_bytes(), format!("linux {line}").as_bytes());
         log.add(8, IPL, format!("kernel_cmdline: {line}\0").into_bytes(), line.as_bytes());
         log.add(9, IPL, b"/vmlinuz\0".to_vec(), b"a kernel");
         log.exit_boot_services();
