@@ -2,7 +2,7 @@
 
 /// First path segments that are routes, of this service, of the contract, or of the control plane of
 /// the same contract; none can be a provider's prefix.
-pub const RESERVED_PREFIXES: [&str; 20] = [
+pub const RESERVED_PREFIXES: [&str; 21] = [
     ".well-known",
     "api",
     "assets",
@@ -23,6 +23,7 @@ pub const RESERVED_PREFIXES: [&str; 20] = [
     "servicehealth",
     "subscriptions",
     "tcbbaselines",
+    "tpm",
 ];
 
 /// Longest prefix, in bytes.

@@ -121,7 +121,20 @@ fn bundles_of_makers_become_a_directory_that_a_service_takes() {
     );
     let list = run(["tpm", "roots", "list", &path("roots"), "--json"], "");
     let list: Value = serde_json::from_str(&list.stdout).unwrap();
-    assert_eq!(list["roots"].as_array().unwrap().len(), 6);
+    let roots = list["roots"].as_array().unwrap();
+    assert_eq!((roots.len(), roots.iter().filter(|root| root["issuerIsThere"] == true).count()), (6, 6));
+
+    let root = roots.iter().find(|root| root["subject"] == "CN=A maker's root").unwrap();
+    fs::remove_file(root["file"].as_str().unwrap()).unwrap();
+    let list = run(["tpm", "roots", "list", &path("roots")], "");
+    assert!(list.stdout.contains("(its issuer `CN=A maker's root` is not there)"), "{list:?}");
+    let middle = roots.iter().find(|root| root["subject"] == "CN=middle").unwrap();
+    let anchor = import("ek", &["key.pem"], &["--anchor", middle["file"].as_str().unwrap()]);
+    assert!(anchor.status == 0 && anchor.stdout.contains("1 new (intermediate 1)"), "{anchor:?}");
+    fs::remove_file(middle["file"].as_str().unwrap()).unwrap();
+    let list = run(["tpm", "roots", "list", &path("roots")], "");
+    assert!(list.stdout.contains("\n  anchor  `CN=middle`"), "{list:?}");
+    assert!(!list.stdout.contains("is not there"), "{list:?}");
 }
 
 #[test]

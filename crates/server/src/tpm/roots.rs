@@ -1,7 +1,8 @@
 //! Whom the operator trusts to certify keys in TPMs: a directory with one subdirectory per role.
 //!
 //! `ek/` has the issuers of endorsement keys, the makers of TPMs; `aik/` those of attestation keys, and single keys
-//! that the operator vouches for. A file that cannot be used is an error: a root or a CRL that is silently left out
+//! that the operator vouches for. Certificates that name themselves as issuer are trusted, and those in `anchors/` below
+//! it, for makers whose root another one issued; others only help to reach those. A file that cannot be used is an error: a root or a CRL that is silently left out
 //! makes a service that refuses genuine machines, or takes revoked ones.
 
 use std::fs;
@@ -102,6 +103,8 @@ pub enum RootsError {
 /// A file of a directory of roots that a service can use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RootFile {
+    /// Whether its certificates are trusted by themselves, also those that another one issued.
+    pub is_anchor: bool,
     /// The file.
     pub path: PathBuf,
     /// The keys that it says something about.
@@ -149,13 +152,14 @@ impl Roots {
         Ok(roots)
     }
 
-    fn add(&mut self, RootFile { path, role, bytes }: &RootFile) -> Result<(), RootsError> {
+    fn add(&mut self, RootFile { is_anchor, path, role, bytes }: &RootFile) -> Result<(), RootsError> {
         let issuers = match role {
             KeyRole::Attestation => self.aik.issuers_mut(),
             KeyRole::Endorsement => &mut self.ek,
         };
         let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
         let added = match extension.to_ascii_lowercase().as_str() {
+            "cer" | "crt" | "der" | "pem" if *is_anchor => issuers.add_anchors(bytes).map(|_| ()),
             "cer" | "crt" | "der" | "pem" => issuers.add_issuers(bytes).map(|_| ()),
             "crl" => add_crls(issuers, bytes),
             "pub" if *role == KeyRole::Attestation => {
@@ -185,7 +189,8 @@ fn files(root: &Path) -> Result<Vec<RootFile>, RootsError> {
         for path in paths {
             let read = read_bounded(&path, MAX_FILE_BYTES);
             let bytes = read.map_err(|source| RootsError::Io { path: path.clone(), source })?;
-            files.push(RootFile { path, role, bytes });
+            let is_anchor = path.starts_with(directory.join(ANCHORS));
+            files.push(RootFile { is_anchor, path, role, bytes });
         }
     }
     Ok(files)
@@ -242,6 +247,8 @@ fn entries(directory: &Path) -> Result<Vec<PathBuf>, RootsError> {
 }
 
 const AIK: &str = "aik";
+/// In the directory of a role.
+const ANCHORS: &str = "anchors";
 const EK: &str = "ek";
 /// The first byte of every certificate and CRL (X.690 §8.9).
 const DER_SEQUENCE: u8 = 0x30;

@@ -93,6 +93,14 @@ fn a_directory_of_roots_by_role() {
         assert!(matches!(verify(&load(&root).unwrap()), Err(CertificateError::Revoked { .. })), "{name}");
         fs::remove_file(path).unwrap();
     }
+    // An intermediate is trusted by itself where the operator says so, and only there.
+    fs::remove_file(root.join("ek/root.PEM")).unwrap();
+    assert!(verify(&load(&root).unwrap()).is_err());
+    fs::create_dir_all(root.join("ek/anchors")).unwrap();
+    fs::rename(root.join("ek/maker/middle.cer"), root.join("ek/anchors/middle.cer")).unwrap();
+    assert!(verify(&load(&root).unwrap()).is_ok());
+    fs::rename(root.join("ek/anchors/middle.cer"), root.join("ek/maker/middle.cer")).unwrap();
+    fs::write(root.join("ek/root.PEM"), maker.root.pem()).unwrap();
     // Roots of one role say nothing of the other.
     fs::rename(root.join("ek/root.PEM"), root.join("aik/root.pem")).unwrap();
     assert!(verify(&load(&root).unwrap()).is_err());

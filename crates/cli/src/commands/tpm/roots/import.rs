@@ -33,6 +33,10 @@ pub(crate) struct Import {
     #[arg(long, value_enum, value_name = "ROLE")]
     role: Role,
 
+    /// Trust certificates by themselves, also those that another authority issued, as some makers' roots are
+    #[arg(long)]
+    anchor: bool,
+
     /// The directory of roots; it is made if it is not there
     #[arg(long, value_name = "DIR")]
     to: PathBuf,
@@ -64,7 +68,10 @@ struct Taken {
 impl Import {
     pub(crate) fn run(self) -> Result<Exit, Failure> {
         let sources = sources(&self.paths)?;
-        let directory = self.to.join(self.role.name());
+        let mut directory = self.to.join(self.role.name());
+        if self.anchor {
+            directory.push("anchors");
+        }
         let mut report = Report::default();
         for Source { from, content } in sources {
             let found = match content {
@@ -96,6 +103,7 @@ impl Import {
             Item::Certificate(certificate) if !certificate.is_authority() => {
                 Err(format!("`{}` is not an authority that signs certificates", certificate.subject()))
             }
+            Item::Crl(_) | Item::Key(_) if self.anchor => Err("no certificate".to_owned()),
             Item::Key(_) if self.role == Role::Ek => {
                 Err("a key without certificate; those of attestation keys are taken with `--role aik`"
                     .to_owned())

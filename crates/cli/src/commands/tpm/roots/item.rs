@@ -121,7 +121,7 @@ impl Item {
 
 /// The common name, or whatever there is, in letters that every file system has.
 fn slug(subject: &str) -> String {
-    let name = subject.split(',').find_map(|part| part.trim().strip_prefix("CN=")).unwrap_or(subject);
+    let name = subject.split([',', '+']).find_map(|part| part.trim().strip_prefix("CN=")).unwrap_or(subject);
     let plain = |letter: char| if letter.is_ascii_alphanumeric() { letter } else { '-' };
     let name: String = name.chars().map(plain).take(MAX_SLUG).collect();
     let words: Vec<_> = name.split('-').filter(|word| !word.is_empty()).collect();
@@ -145,6 +145,7 @@ mod tests {
             slug("CN=Infineon OPTIGA(TM) RSA Root CA,O=Infineon,C=DE"),
             "Infineon-OPTIGA-TM-RSA-Root-CA"
         );
+        assert_eq!(slug("C=TW+CN=Nuvoton TPM Root CA 0100+O=Nuvoton"), "Nuvoton-TPM-Root-CA-0100");
         assert_eq!(slug("O=../../etc"), "O-etc");
         assert_eq!(slug(""), "unnamed");
     }
