@@ -29,7 +29,7 @@ pub(super) enum Kind {
 }
 
 /// Every key that is not in a list of tables. A test compares it with the documented example.
-pub(super) const KEYS: [(&str, Kind); 43] = [
+pub(super) const KEYS: [(&str, Kind); 44] = [
     ("audit.attestation", Kind::Text),
     ("context_key_file", Kind::Path),
     ("danger_appraise_at", Kind::Text),
@@ -61,6 +61,7 @@ pub(super) const KEYS: [(&str, Kind); 43] = [
     ("provider.path_prefix", Kind::Text),
     ("provider.policy_signer_certificates", Kind::Paths),
     ("provider.token_algorithm", Kind::Text),
+    ("provider.tpm.aik_certificate_days", Kind::Integer),
     ("provider.tpm.anonymous_attestation", Kind::Boolean),
     ("provider.tpm.challenge_lifetime_minutes", Kind::Integer),
     ("provider.tpm.custom_claim_prefix", Kind::Text),
