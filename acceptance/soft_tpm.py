@@ -74,6 +74,7 @@ def boot(secure=True, command_line="/vmlinuz root=/dev/lab quiet"):
     if secure:
         log.variable(SECURITY_GUID, "db", entry, EV_AUTHORITY)
     log.add(4, EV_APPLICATION, struct.pack("<QQQQ", 0x7E000000, 65536, 0, 0), b"a boot loader")
+    log.add(8, EV_IPL, f"grub_cmd: linux {command_line}\0".encode(), f"linux {command_line}".encode())
     log.add(8, EV_IPL, f"kernel_cmdline: {command_line}\0".encode(), command_line.encode())
     log.add(9, EV_IPL, b"/vmlinuz\0", b"a kernel")
     log.add(5, EV_ACTION, b"Exit Boot Services Invocation")

@@ -54,7 +54,7 @@ pub enum AppraisalError {
     Evaluation(#[from] EvalError),
     /// A claim of the client has a name that is not the client's to use.
     #[error(
-        "the custom claim `{name}` has the name of a claim that the service or the policy makes; give it another \
+        "the custom claim `{name}` has the name of a claim that the service makes or the policy adds; give it another \
          name, or have the provider set `custom_claim_prefix`"
     )]
     CustomClaimName {

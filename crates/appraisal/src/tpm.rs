@@ -286,7 +286,7 @@ fn custom_claim(claim: &CustomClaim, prefix: &str, policy: &Policy) -> Result<Cl
     if claim.name.is_empty() || name.len() > MAX_NAME_BYTES {
         return Err(broken());
     }
-    if is_reserved || policy.makes_claim(&name) {
+    if is_reserved || policy.adds_claim(&name) {
         return Err(AppraisalError::CustomClaimName { name: name.chars().take(64).collect() });
     }
     let value = match claim.value_type.to_ascii_lowercase().as_str() {

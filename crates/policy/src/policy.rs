@@ -121,11 +121,12 @@ impl Policy {
         analyze::unknown_claims(&self.text, &self.limits, provided)
     }
 
-    /// Whether a rule of the policy makes a claim with this very name. Names that rules compute are not known.
+    /// Whether a rule of the policy adds a claim with this very name, for other rules to read. Names that rules compute
+    /// are not known, and claims that are issued to the token only do not count.
     #[must_use]
-    pub fn makes_claim(&self, name: &str) -> bool {
+    pub fn adds_claim(&self, name: &str) -> bool {
         self.program.authorization.iter().chain(&self.program.issuance).any(|rule| match &rule.action {
-            Action::Make(Destination::Incoming | Destination::Token, Recipe::New { claim_type, .. }) => {
+            Action::Make(Destination::Incoming, Recipe::New { claim_type, .. }) => {
                 matches!(claim_type, Expression::Literal(Literal::Text(made)) if **made == *name)
             }
             _ => false,

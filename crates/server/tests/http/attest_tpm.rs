@@ -377,10 +377,10 @@ async fn messages_and_claims_that_are_none() {
         let claim = json!([{ "name": name, "value": value, "value_type": kind }]);
         world.refusal(|request| drop(request.members.insert("custom_claims".to_owned(), claim))).await
     };
-    for name in ["aikValidated", "events", "iss", "secureBootEnabled", "pcr16", "hibernated"] {
+    for name in ["aikValidated", "events", "iss", "secureBootEnabled", "pcr16"] {
         let message = claim(name, "true", "boolean").await;
         assert!(
-            message.contains("has the name of a claim that the service or the policy makes"),
+            message.contains("has the name of a claim that the service makes or the policy adds"),
             "{message}"
         );
     }
