@@ -206,6 +206,47 @@ fn real_boots_are_attested_with_what_they_say() {
     }
 }
 
+/// The commands of `docs/tpm.md`, with the sample policy of Linux machines.
+#[test]
+fn from_a_bare_machine_to_a_token() {
+    let Some(captures) = captures() else { return };
+    let lab = captures.join("vectors-lab");
+    for (set, status) in [("secure-boot-on", 0), ("secure-boot-off", 1)] {
+        let files = scratch(&format!("attest-tpm-bare-{set}"));
+        let Some(tpm) = Swtpm::start(&files.join("tpm")) else { return };
+        captured(&tpm, &files, &lab.join(set));
+        let path = |name: &str| files.join(name).to_str().unwrap().to_owned();
+        fs::write(path("linux-fleet.policy"), include_str!("../../../docs/policies/linux-fleet.policy"))
+            .unwrap();
+        let configuration = "[provider.tpm]\nroots = \"tpm-roots\"\n\
+                             [provider.policies]\nTpm = \"linux-fleet.policy\"\n";
+        fs::write(path("vouchsafe.toml"), configuration).unwrap();
+        let answer = |command: &[&str], input: &str| {
+            let ran = run(command, input);
+            assert_eq!(ran.status, 0, "{command:?}: {ran:?}");
+            ran.stdout
+        };
+        let maker = tpm.ca.to_str().unwrap();
+        answer(&["tpm", "roots", "import", "--role", "ek", "--to", &path("tpm-roots"), maker], "");
+        let service = Service::start(&files.join("data"), 0, ["--config", &path("vouchsafe.toml")]);
+        let token = answer(&["admin", "token", "--role", "reader", "--data-dir", &path("data")], "");
+        fs::write(path("reader-token"), token).unwrap();
+        let (tcti, ca) = (tpm.tcti(), service.ca.to_str().unwrap());
+        let attest = ["attest", "tpm", "--endpoint", &service.uri, "--ca-file", ca, "--tcti", &tcti];
+        let caller = ["--bearer-token-file", &path("reader-token"), "--state-dir", &path("state")];
+        let logs = ["--event-log", &path("eventlog"), "--ima-log", &path("ima.bin")];
+        let attested = run([&attest[..], &caller, &logs].concat(), "");
+        assert_eq!(attested.status, status, "{set}: {attested:?}");
+        if status == 0 {
+            let verify = ["token", "verify", "-", "--issuer", &service.uri, "--ca-file", ca, "--json"];
+            let claims: Value = serde_json::from_str(&answer(&verify, &attested.stdout)).unwrap();
+            assert_eq!(claims["secureBootEnabled"], true);
+        } else {
+            assert!(attested.stderr.contains("PolicyEvaluationError"), "{attested:?}");
+        }
+    }
+}
+
 /// Extends what the logs of a captured boot say was measured.
 fn captured(tpm: &Swtpm, files: &Path, set: &Path) {
     let log = fs::read(set.join("eventlog")).unwrap();
