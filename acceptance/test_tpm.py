@@ -2,7 +2,6 @@
 
 import json
 import os
-import sqlite3
 import subprocess
 import time
 
@@ -189,11 +188,9 @@ def test_a_quote_over_another_challenge(attester):
 def test_a_context_that_has_expired(service, attester):
     challenge = attester.challenge()
     key = (service.data_dir / "context-key").read_bytes()
-    with sqlite3.connect(service.data_dir / "vouchsafe.db") as database:
-        providers = [row[0] for row in database.execute("SELECT id FROM provider ORDER BY rowid")]
     context = json.loads(b64url_decode(challenge["service_context"]))
     sealed = b64url_decode(context["ProtectedContext"])
-    aad = b"tpm challenge\0" + providers[0].encode()
+    aad = f"tpm challenge\0default\0{service.uri}".encode()
     plain = AESGCM(key).decrypt(sealed[:12], sealed[12:], aad)
     assert int.from_bytes(plain[:8], "big") > time.time()
     expired = int(time.time() - 1).to_bytes(8, "big") + plain[8:]

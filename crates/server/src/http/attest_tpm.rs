@@ -65,7 +65,7 @@ fn answer(app: &App, provider: &Provider, record: &Record, body: &[u8]) -> Resul
 }
 
 fn challenge(provider: &Provider, wrapping: Wrapping, now: OffsetDateTime) -> Result<Response, Failure> {
-    let challenge = provider.tpm.challenge(provider.management.provider_id(), now);
+    let challenge = provider.tpm.challenge(now);
     let challenge = challenge.map_err(ExchangeError::from)?;
     Ok(json(challenge_body(&challenge.challenge, &challenge.service_context, wrapping)))
 }

@@ -104,12 +104,12 @@ impl Sealer {
     pub(crate) fn seal(
         &self,
         purpose: Purpose,
-        provider_id: &str,
+        provider: &str,
         content: &[u8],
         expires_at: OffsetDateTime,
     ) -> Result<Vec<u8>, crypto::random::NoRandomness> {
         let expires_at = expires_at.unix_timestamp().to_be_bytes();
-        self.key.seal(&context(purpose, provider_id), &[&expires_at[..], content].concat())
+        self.key.seal(&context(purpose, provider), &[&expires_at[..], content].concat())
     }
 
     /// What was sealed for this purpose and provider, and when it expires.
@@ -119,11 +119,11 @@ impl Sealer {
     pub(crate) fn unseal(
         &self,
         purpose: Purpose,
-        provider_id: &str,
+        provider: &str,
         sealed: &[u8],
         now: OffsetDateTime,
     ) -> Result<(Vec<u8>, OffsetDateTime), OpenError> {
-        let plain = self.key.open(&context(purpose, provider_id), sealed).map_err(|_| OpenError::Foreign)?;
+        let plain = self.key.open(&context(purpose, provider), sealed).map_err(|_| OpenError::Foreign)?;
         let (expires_at, content) = plain.split_first_chunk::<8>().ok_or(OpenError::Foreign)?;
         let at = OffsetDateTime::from_unix_timestamp(i64::from_be_bytes(*expires_at))
             .map_err(|_| OpenError::Foreign)?;
@@ -134,13 +134,13 @@ impl Sealer {
     }
 }
 
-/// No provider id has a zero byte in it.
-fn context(purpose: Purpose, provider_id: &str) -> Vec<u8> {
+/// What a purpose is called ends with the first zero byte.
+fn context(purpose: Purpose, provider: &str) -> Vec<u8> {
     let purpose: &[u8] = match purpose {
         Purpose::Challenge => b"tpm challenge\0",
         Purpose::Enrollment => b"tpm enrollment\0",
     };
-    [purpose, provider_id.as_bytes()].concat()
+    [purpose, provider.as_bytes()].concat()
 }
 
 #[cfg(test)]

@@ -86,14 +86,10 @@ impl Tpm {
     ///
     /// # Errors
     /// [`NoRandomness`].
-    pub(crate) fn challenge(
-        &self,
-        provider_id: &str,
-        now: OffsetDateTime,
-    ) -> Result<Challenge, NoRandomness> {
+    pub(crate) fn challenge(&self, now: OffsetDateTime) -> Result<Challenge, NoRandomness> {
         let challenge = crypto::random_bytes()?;
         let expires_at = now + Duration::minutes(self.config.challenge_lifetime_minutes.into());
-        let sealed = self.sealer.seal(Purpose::Challenge, provider_id, &challenge, expires_at)?;
+        let sealed = self.sealer.seal(Purpose::Challenge, &self.challenger, &challenge, expires_at)?;
         let context =
             Context { key_name: self.sealer.key_name().to_owned(), sealed: base64url::encode(&sealed) };
         let service_context = serde_json::to_vec(&context).unwrap_or_default();
@@ -103,7 +99,6 @@ impl Tpm {
     /// The challenge that was issued with a context, and until when it can be answered.
     fn issued(
         &self,
-        provider_id: &str,
         service_context: &[u8],
         now: OffsetDateTime,
     ) -> Result<([u8; CHALLENGE_BYTES], OffsetDateTime), OpenError> {
@@ -112,7 +107,7 @@ impl Tpm {
             return Err(OpenError::Foreign);
         }
         let sealed = base64url::decode(&context.sealed).map_err(|_| OpenError::Foreign)?;
-        let (challenge, until) = self.sealer.unseal(Purpose::Challenge, provider_id, &sealed, now)?;
+        let (challenge, until) = self.sealer.unseal(Purpose::Challenge, &self.challenger, &sealed, now)?;
         Ok((challenge.try_into().map_err(|_| OpenError::Foreign)?, until))
     }
 }
@@ -170,8 +165,7 @@ impl<'a> Answer<'a> {
     pub(crate) fn token(self, as_of: OffsetDateTime, now: OffsetDateTime) -> Result<Token, ExchangeError> {
         let (provider, content) = (self.provider, &self.content);
         let policy = self.active.policy.as_ref().ok_or(ExchangeError::NoPolicy)?;
-        let provider_id = provider.management.provider_id();
-        let issued = provider.tpm.issued(provider_id, &content.service_context, now);
+        let issued = provider.tpm.issued(&content.service_context, now);
         let (challenge, until) = issued.map_err(ExchangeError::Context)?;
         if content.challenge != challenge {
             return Err(ExchangeError::Challenge);
@@ -184,7 +178,7 @@ impl<'a> Answer<'a> {
             provider.tpm.machine_of(certificate)?;
         }
         let verified = attestation.verify(key, settings.required_pcrs)?;
-        if !provider.tpm.store.use_challenge(provider_id, &challenge, until, now)? {
+        if !provider.tpm.store.use_challenge(provider.management.provider_id(), &challenge, until, now)? {
             return Err(ExchangeError::Answered);
         }
         let data = request_data(content, &provider.tpm.config);

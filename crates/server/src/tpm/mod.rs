@@ -34,6 +34,8 @@ pub use roots::{RootFile, RootsError, root_files};
 #[derive(Debug)]
 pub(crate) struct Tpm {
     authority: AttestationAuthority,
+    /// What contexts of challenges are bound to: the provider's name and URI, which are the same on every replica.
+    challenger: String,
     pub(crate) config: TpmConfig,
     crl: KeptCrl,
     /// Attestation keys whose certificates were verified, by the certificate's SHA-256.
@@ -74,6 +76,7 @@ impl Tpm {
         authority.trust(roots.aik.issuers_mut()).map_err(AuthorityError::from)?;
         Ok(Self {
             authority,
+            challenger: format!("{}\0{provider_uri}", config.name()),
             config: config.tpm.clone(),
             crl: KeptCrl::default(),
             keys: ProofCache::default(),

@@ -7,7 +7,7 @@ use server::config::ProviderConfig;
 use testkit::tpm::{Binding, BootLog, Machine, Makers, Request, Version, tag, vbs};
 use time::OffsetDateTime;
 
-use crate::support::{Answer, Service, b64, claims, config, forge, part};
+use crate::support::{Answer, Service, b64, claims, config, forge, part, send};
 
 const V22: &str = "api-version=2022-08-01";
 const STRICT: &str = r#"version=1.2;
@@ -250,15 +250,77 @@ async fn an_enclave_of_windows() {
             assert!(message.contains(told), "{message}, not {told}");
         }
     }
-    let mut text = request(Version::V1).await.jws();
-    let payload = text.split('.').nth(1).unwrap().to_owned();
-    let mut decoded: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(&payload).unwrap()).unwrap();
-    decoded["att_data"]["vsm_report"] = json!("AQID");
-    let mut signer = request(Version::V1).await;
-    signer.enclave = None;
-    text = resign(&signer, &text, &decoded);
-    let message = world.send("", &json!({ "request": text })).await.refusal(400, "InvalidParameter");
-    assert!(message.contains("enclave report: ") || message.contains("does not verify"), "{message}");
+    let cut = request(Version::V1).await;
+    let jws = cut.jws();
+    let payload = URL_SAFE_NO_PAD.decode(jws.split('.').nth(1).unwrap()).unwrap();
+    let mut payload: Value = serde_json::from_slice(&payload).unwrap();
+    payload["att_data"]["vsm_report"] = json!("AQID");
+    let answer = world.send("", &json!({ "request": resign(&cut, &jws, &payload) })).await;
+    let message = answer.refusal(400, "InvalidParameter");
+    assert!(message.contains("enclave report: ") && message.contains("PackageSize"), "{message}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_challenge_is_answered_by_a_replica_and_after_a_restart() {
+    let mut config = config("tpm_replicas", &forge(b"").mint());
+    let directory = config.data_dir.parent().unwrap().to_owned();
+    let key = directory.join("context-key");
+    std::fs::write(&key, [7; 32]).unwrap();
+    std::fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    std::fs::write(directory.join("policy"), LENIENT).unwrap();
+    config.context_key_file = Some(key);
+    config.provider.uri = Some("https://attest.example".to_owned());
+    config.provider.tpm.anonymous_attestation = true;
+    config.provider.policies.insert("Tpm".to_owned(), directory.join("policy"));
+    let machine = Machine::booted(BootLog::linux(true), &Makers::new(OffsetDateTime::now_utc()));
+    let start = async |name: &str| {
+        let mut config = config.clone();
+        config.data_dir = directory.join(name);
+        Service::start(config).await
+    };
+    let post = async |service: &Service, message: Value| {
+        let body = json!({ "data": b64(json!({ "payload": message }).to_string().as_bytes()) }).to_string();
+        let url = format!("https://{}/attest/Tpm?{V22}", service.server.local_addr());
+        send(service.client.post(url).header("content-type", "application/json").body(body)).await
+    };
+    let first = start("first").await;
+    let challenge = async |service: &Service| {
+        let challenge = data(&post(service, json!({ "type": "aikcert" })).await);
+        let member = |name: &str| URL_SAFE_NO_PAD.decode(challenge[name].as_str().unwrap()).unwrap();
+        Request::new(machine.clone(), &member("challenge"), &member("service_context"))
+    };
+    let (one, two, three) = (challenge(&first).await, challenge(&first).await, challenge(&first).await);
+    let answer = async |service: &Service, request: &Request| {
+        post(service, json!({ "request": request.jws() })).await.status
+    };
+    assert_eq!(answer(&first, &one).await, 200);
+    let second = start("second").await;
+    assert_eq!(answer(&second, &two).await, 200);
+    first.server.stop().await;
+    let restarted = start("first").await;
+    assert_eq!(answer(&restarted, &one).await, 400, "it was answered before");
+    assert_eq!(answer(&restarted, &three).await, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_denial_is_explained_to_programs_where_the_provider_wants_it() {
+    let mut config = config("tpm_explained", &forge(b"").mint());
+    let directory = config.data_dir.parent().unwrap().to_owned();
+    let policy = r#"version=1.0; authorizationrules { [type=="secureBootEnabled", value==true] => permit(); };
+        issuancerules {};"#;
+    std::fs::write(directory.join("policy"), policy).unwrap();
+    std::fs::create_dir_all(directory.join("roots/aik")).unwrap();
+    let makers = Makers::new(OffsetDateTime::now_utc());
+    std::fs::write(directory.join("roots/aik/makers.der"), makers.certificate()).unwrap();
+    config.provider.explain_denials = true;
+    config.provider.tpm.anonymous_attestation = true;
+    config.provider.tpm.roots = Some(directory.join("roots"));
+    config.provider.policies.insert("Tpm".to_owned(), directory.join("policy"));
+    let world = World { makers, service: Service::start(config).await };
+    let request = world.request("", world.machine(BootLog::linux(false))).await;
+    let answer = world.answer("", &request).await;
+    assert!(answer.refusal(400, "PolicyEvaluationError").contains("No Permit claim"));
+    assert!(answer.body.contains("PolicyExplanation") && answer.body.contains("secureBootEnabled"));
 }
 
 /// The JWS with another payload, signed by the request's key.
