@@ -118,12 +118,13 @@ impl Tpm {
         aik_public: &[u8],
         now: OffsetDateTime,
     ) -> Result<Offer, EnrolmentError> {
-        if self.roots.ek.is_empty() {
+        let trusted = self.trusted();
+        if trusted.roots.ek.is_empty() {
             return Err(EnrolmentError::NoRoots);
         }
         let certificate = AkCertificate::of_chain(ek_certificates).map_err(EnrolmentError::Certificate)?;
         certificate
-            .verify_as(KeyRole::Endorsement, &self.roots.ek, now)
+            .verify_as(KeyRole::Endorsement, &trusted.roots.ek, now)
             .map_err(EnrolmentError::Certificate)?;
         let area = PublicArea::parse(ek_public).map_err(EnrolmentError::EndorsementKeyShape)?;
         let ek = EndorsementKey::certified(certificate.public_key(), &area)

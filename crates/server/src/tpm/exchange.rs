@@ -121,13 +121,14 @@ impl Tpm {
         now: OffsetDateTime,
     ) -> Result<AttestationKey, Rejection<VerifyError>> {
         let place = quoted.certificate.map(crypto::sha256);
-        let kept = place.and_then(|place| self.keys.get(&place));
+        let trusted = self.trusted();
+        let kept = place.and_then(|place| trusted.keys.get(&place));
         if let Some(kept) = kept.filter(|kept| kept.is_valid_at(now)) {
             return Ok(AttestationKey::clone(&kept));
         }
-        let key = quoted.attestation_key(&self.roots.aik, settings.require_valid_key, now)?;
+        let key = quoted.attestation_key(&trusted.roots.aik, settings.require_valid_key, now)?;
         if let Some(place) = place.filter(|_| key.is_certified()) {
-            self.keys.insert(place, key.clone());
+            trusted.keys.insert(place, key.clone());
         }
         Ok(key)
     }

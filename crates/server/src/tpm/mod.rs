@@ -2,7 +2,7 @@
 //!
 //! - what clients carry from one request to the next: [`context`].
 //! - a challenge, its answer, a token: [`exchange`].
-//! - whom the operator trusts to certify keys in TPMs: [`roots`]; the provider's own CA for them: [`authority`].
+//! - whom the operator trusts to certify keys in TPMs: [`roots`], at present: [`trusted`]; the provider's own CA for them: [`authority`].
 //! - how a machine gets a certificate of that CA: [`enrolment`]; which machines have, and which are revoked:
 //!   [`machines`].
 
@@ -12,23 +12,23 @@ pub(crate) mod enrolment;
 pub(crate) mod exchange;
 pub(crate) mod machines;
 pub(crate) mod roots;
+pub(crate) mod trusted;
 
 use std::sync::Arc;
+use std::time::Instant;
 
-use evidence::tpm::AttestationKey;
 use time::OffsetDateTime;
 
 use crate::config::{ProviderConfig, TpmConfig};
 use crate::data_dir::DataDir;
-use crate::proof_cache::ProofCache;
 use crate::store::Store;
 use authority::AttestationAuthority;
 pub use authority::AuthorityError;
 pub(crate) use context::Sealer;
 pub use context::SealerError;
 use machines::KeptCrl;
-pub(crate) use roots::Roots;
 pub use roots::{RootFile, RootsError, root_files};
+use trusted::{Trusted, WatchedRoots};
 
 /// What a provider needs to attest TPMs.
 #[derive(Debug)]
@@ -38,11 +38,8 @@ pub(crate) struct Tpm {
     challenger: String,
     pub(crate) config: TpmConfig,
     crl: KeptCrl,
-    /// Attestation keys whose certificates were verified, by the certificate's SHA-256.
-    pub(crate) keys: ProofCache<AttestationKey>,
     provider_id: String,
-    /// Whom the operator trusts; for attestation keys also the provider's own CA.
-    pub(crate) roots: Roots,
+    roots: WatchedRoots,
     pub(crate) sealer: Arc<Sealer>,
     pub(crate) store: Arc<Store>,
 }
@@ -71,20 +68,23 @@ impl Tpm {
         sealer: Arc<Sealer>,
         now: OffsetDateTime,
     ) -> Result<Self, TpmError> {
-        let mut roots = Roots::load(config.tpm.roots.as_deref())?;
         let authority = AttestationAuthority::open(dir, config.name(), provider_id, provider_uri, now)?;
-        authority.trust(roots.aik.issuers_mut()).map_err(AuthorityError::from)?;
+        let roots = WatchedRoots::open(config.tpm.roots.as_deref(), &authority)?;
         Ok(Self {
             authority,
             challenger: format!("{}\0{provider_uri}", config.name()),
             config: config.tpm.clone(),
             crl: KeptCrl::default(),
-            keys: ProofCache::default(),
             provider_id: provider_id.to_owned(),
             roots,
             sealer,
             store,
         })
+    }
+
+    /// Whom the operator trusts now, and for attestation keys the provider's own CA.
+    pub(crate) fn trusted(&self) -> Arc<Trusted> {
+        self.roots.current(&self.authority, Instant::now())
     }
 
     /// The certificate of the provider's attestation CA, PEM.

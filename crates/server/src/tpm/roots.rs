@@ -172,8 +172,21 @@ impl Roots {
     }
 }
 
-/// The files of a directory of roots, by role.
+/// The files of a directory of roots, by role, with what is in them.
 fn files(root: &Path) -> Result<Vec<RootFile>, RootsError> {
+    let mut files = Vec::new();
+    for (role, path) in paths(root)? {
+        let read = read_bounded(&path, MAX_FILE_BYTES);
+        let bytes = read.map_err(|source| RootsError::Io { path: path.clone(), source })?;
+        let mut below = path.strip_prefix(root).unwrap_or(&path).components().skip(1);
+        let is_anchor = below.next().is_some_and(|name| name.as_os_str() == ANCHORS);
+        files.push(RootFile { is_anchor, path, role, bytes });
+    }
+    Ok(files)
+}
+
+/// The files of a directory of roots, by role.
+pub(super) fn paths(root: &Path) -> Result<Vec<(KeyRole, PathBuf)>, RootsError> {
     if !root.is_dir() {
         return Err(RootsError::Missing { path: root.to_owned() });
     }
@@ -186,12 +199,7 @@ fn files(root: &Path) -> Result<Vec<RootFile>, RootsError> {
         };
         let mut paths = Vec::new();
         collect(&directory, 0, &mut paths)?;
-        for path in paths {
-            let read = read_bounded(&path, MAX_FILE_BYTES);
-            let bytes = read.map_err(|source| RootsError::Io { path: path.clone(), source })?;
-            let is_anchor = path.starts_with(directory.join(ANCHORS));
-            files.push(RootFile { is_anchor, path, role, bytes });
-        }
+        files.extend(paths.into_iter().map(|path| (role, path)));
     }
     Ok(files)
 }

@@ -65,7 +65,7 @@ fn a_machine_enrols_and_is_the_same_with_every_key() {
     let area = tpm.ak_public();
     let key = PublicArea::parse(&area).unwrap().public_key().unwrap();
     assert_eq!(certificate.public_key(), &key);
-    let mut trust = world.provider.roots.aik.clone();
+    let mut trust = world.provider.trusted().roots.aik.clone();
     certificate.verify_as(KeyRole::Attestation, trust.issuers_mut(), NOW).unwrap();
     assert_eq!(first.machine.as_str(), hex::encode(sha256(&tpm.ek_spki())));
     assert_eq!(first.chain, [world.provider.authority.der()]);

@@ -21,7 +21,7 @@ use crate::output::{self, Table};
 /// even a cabinet's signature, which is not checked: get them from where you trust, for whoever is in the directory
 /// decides which TPMs are genuine.
 ///
-/// A service reads the directory when it starts.
+/// A running service reads the directory again when it has changed.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(crate) struct Import {
