@@ -142,7 +142,7 @@ impl Tpm {
         };
         let expires_at = now.saturating_add(LIFETIME);
         let context =
-            self.sealer.seal(Purpose::Enrollment, &self.provider_id, &content.write(), expires_at)?;
+            self.sealer.seal(Purpose::Enrollment, &self.challenger, &content.write(), expires_at)?;
         Ok(Offer {
             credential_blob: sized(&credential.id_object)?,
             encrypted_secret: sized(&credential.encrypted_secret)?,
@@ -165,7 +165,7 @@ impl Tpm {
     ) -> Result<Proven, EnrolmentError> {
         let (content, expires_at) = self
             .sealer
-            .unseal(Purpose::Enrollment, &self.provider_id, context, now)
+            .unseal(Purpose::Enrollment, &self.challenger, context, now)
             .map_err(EnrolmentError::Context)?;
         let content = Content::read(&content).ok_or(EnrolmentError::Context(OpenError::Foreign))?;
         if !equal_in_constant_time(&sha256(secret), &content.secret_digest) {

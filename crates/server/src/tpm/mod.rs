@@ -34,7 +34,7 @@ use trusted::{Trusted, WatchedRoots};
 #[derive(Debug)]
 pub(crate) struct Tpm {
     authority: AttestationAuthority,
-    /// What contexts of challenges are bound to: the provider's name and URI, which are the same on every replica.
+    /// What contexts of challenges and enrolments are bound to: the provider's name and URI, which are the same on every replica.
     challenger: String,
     pub(crate) config: TpmConfig,
     crl: KeptCrl,

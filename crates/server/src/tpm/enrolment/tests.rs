@@ -154,9 +154,10 @@ fn the_secret_opens_for_one_tpm_with_one_key_once() {
     assert!(foreign(world.other.prove(&offer.context, &secret, NOW).map(|_| ())), "another provider's");
     let sealer = &world.provider.sealer;
     let end = NOW + Duration::MINUTE;
-    let challenge = sealer.seal(Purpose::Challenge, "one", &[0; 80], end).unwrap();
+    let provider = &world.provider.challenger;
+    let challenge = sealer.seal(Purpose::Challenge, provider, &[0; 80], end).unwrap();
     assert!(foreign(prove(&challenge, &secret, NOW)), "made for another purpose");
-    let short = sealer.seal(Purpose::Enrollment, "one", &[0; 33], end).unwrap();
+    let short = sealer.seal(Purpose::Enrollment, provider, &[0; 33], end).unwrap();
     assert!(foreign(prove(&short, &secret, NOW)));
     let late = NOW + LIFETIME;
     let expired = prove(&offer.context, &secret, late);
