@@ -481,3 +481,42 @@ async fn a_policy_can_ask_for_less_and_shape_the_token() {
     let message = world.answer("/lenient", &request).await.refusal(400, "InvalidParameter");
     assert!(message.contains("hold different keys"), "{message}");
 }
+
+/// Long logs go to the pool: other requests are answered meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_ima_log_of_many_records() {
+    let world = World::start("tpm_ima").await;
+    let mut machine = world.machine(BootLog::linux(true));
+    let mut log = Vec::new();
+    for record in 0..30_000_u32 {
+        let digest = [&b"sha256:\0"[..], &crypto::sha256(&record.to_le_bytes())].concat();
+        let path = format!("/usr/lib/modules/{record:06}.ko\0").into_bytes();
+        let field = |bytes: &[u8]| [&u32::try_from(bytes.len()).unwrap().to_le_bytes()[..], bytes].concat();
+        let template = [field(&digest), field(&path)].concat();
+        machine.pcrs[10] = crypto::sha256_of_parts(&[&machine.pcrs[10], &crypto::sha256(&template)]);
+        log.extend(10_u32.to_le_bytes());
+        log.extend(crypto::sha1(&template));
+        log.extend(field(b"ima-ng"));
+        log.extend(field(&template));
+    }
+    let request = world.request("", machine).await;
+    let jws = request.jws();
+    let payload = URL_SAFE_NO_PAD.decode(jws.split('.').nth(1).unwrap()).unwrap();
+    let mut payload: Value = serde_json::from_slice(&payload).unwrap();
+    let logs = payload.pointer_mut("/att_data/tpm_att_data/current_attestation/logs").unwrap();
+    logs.as_array_mut().unwrap().push(json!({ "type": "IMA", "log": b64(&log) }));
+    let message = json!({ "request": resign(&request, &jws, &payload) });
+    let attesting = world.send("", &message);
+    let others = async {
+        let mut longest = std::time::Duration::ZERO;
+        for _ in 0..50 {
+            let started = std::time::Instant::now();
+            assert_eq!(world.service.get("/healthz/live").await.status, 200);
+            longest = longest.max(started.elapsed());
+        }
+        longest
+    };
+    let (answer, longest) = tokio::join!(attesting, others);
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    assert!(longest < std::time::Duration::from_millis(500), "others waited for {longest:?}");
+}
