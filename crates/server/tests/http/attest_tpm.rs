@@ -511,7 +511,7 @@ async fn an_ima_log_of_many_records() {
         let mut longest = std::time::Duration::ZERO;
         for _ in 0..50 {
             let started = std::time::Instant::now();
-            assert_eq!(world.service.get("/healthz/live").await.status, 200);
+            assert_eq!(world.service.get("/healthz/live").await.status, 204);
             longest = longest.max(started.elapsed());
         }
         longest
