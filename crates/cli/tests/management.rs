@@ -33,6 +33,12 @@ impl World {
             arguments.iter().map(|argument| argument.replace("DIR", files.to_str().unwrap())).collect();
         let service = Service::start(&files.join("data"), 0, &arguments);
         let world = Self { files, service };
+        let wrong = run(
+            ["admin", "token", "--provider", "nosuch", "--data-dir", world.path("data").to_str().unwrap()],
+            "",
+        );
+        assert_eq!(wrong.status, 2, "{wrong:?}");
+        assert!(wrong.stderr.contains("no provider `nosuch`; it has `default`"), "{wrong:?}");
         let token = run(["admin", "token", "--data-dir", world.path("data").to_str().unwrap()], "");
         assert_eq!(token.status, 0, "{token:?}");
         fs::write(world.path("token"), token.stdout).unwrap();

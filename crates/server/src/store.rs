@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
 use time::OffsetDateTime;
 
 /// Name of the database in the data directory.
@@ -85,6 +85,20 @@ pub struct StoredEndorsement {
     pub source: String,
     /// When.
     pub fetched_at: OffsetDateTime,
+}
+
+/// The names of the providers that the database at `path` knows, which another process may have open.
+///
+/// # Errors
+/// [`StoreError`].
+pub(crate) fn provider_names(path: &Path) -> Result<Vec<String>, StoreError> {
+    let failed = |source| StoreError::Database { path: path.to_owned(), source };
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
+    connection.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
+    let mut statement = connection.prepare("SELECT name FROM provider ORDER BY rowid").map_err(failed)?;
+    let names = statement.query_map([], |row| row.get(0)).and_then(Iterator::collect);
+    names.map_err(failed)
 }
 
 /// An open database.

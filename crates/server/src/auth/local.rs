@@ -13,6 +13,7 @@ use x509_cert::der::pem::{LineEnding, decode_vec, encode_string};
 
 use super::Role;
 use crate::data_dir::{DataDir, DataDirError, read_private_file};
+use crate::store::{self, StoreError};
 
 /// The claim `iss` of its tokens.
 pub const ISSUER: &str = "urn:vouchsafe:local";
@@ -49,6 +50,21 @@ pub enum LocalIssuerError {
     /// The system gave no random bytes.
     #[error(transparent)]
     NoRandomness(#[from] crypto::random::NoRandomness),
+    /// The database that knows the providers cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// No provider has this name, so the token would be nobody's.
+    #[error("the service of this data directory has no provider `{name}`; it has {}", list(known))]
+    UnknownProvider {
+        /// The name asked for.
+        name: String,
+        /// Those there are.
+        known: Vec<String>,
+    },
+}
+
+fn list(names: &[String]) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
 /// The key of a data directory's own issuer.
@@ -84,6 +100,12 @@ pub fn token(
         return Err(LocalIssuerError::Lifetime { found: wanted.lifetime_minutes });
     }
     let pem = read_private_file(&data_dir.join(KEY_FILE))?.ok_or(LocalIssuerError::NoKey)?;
+    let database = data_dir.join(store::FILE);
+    // Without a database there are no providers yet to compare with.
+    let known = if database.exists() { store::provider_names(&database)? } else { Vec::new() };
+    if !known.is_empty() && !known.iter().any(|name| name == wanted.provider) {
+        return Err(LocalIssuerError::UnknownProvider { name: wanted.provider.to_owned(), known });
+    }
     LocalIssuer::read(&pem)?.issue(wanted, now)
 }
 

@@ -75,7 +75,9 @@ impl Token {
         };
         let now = OffsetDateTime::now_utc();
         let token = local::token(&data_dir, &wanted, now).map_err(|error| match error {
-            LocalIssuerError::Lifetime { .. } => Failure::usage(error.to_string()),
+            LocalIssuerError::Lifetime { .. } | LocalIssuerError::UnknownProvider { .. } => {
+                Failure::usage(error.to_string())
+            }
             LocalIssuerError::NoKey => Failure::usage(format!("`{}`: {error}", data_dir.display())),
             error => Failure::failed(error.to_string()),
         })?;
