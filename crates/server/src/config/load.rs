@@ -29,7 +29,7 @@ pub(super) enum Kind {
 }
 
 /// Every key that is not in a list of tables. A test compares it with the documented example.
-pub(super) const KEYS: [(&str, Kind); 44] = [
+pub(super) const KEYS: [(&str, Kind); 45] = [
     ("audit.attestation", Kind::Text),
     ("context_key_file", Kind::Path),
     ("danger_appraise_at", Kind::Text),
@@ -66,6 +66,7 @@ pub(super) const KEYS: [(&str, Kind); 44] = [
     ("provider.tpm.challenge_lifetime_minutes", Kind::Integer),
     ("provider.tpm.custom_claim_prefix", Kind::Text),
     ("provider.tpm.pcr_encoding", Kind::Text),
+    ("provider.tpm.require_key_usage", Kind::Boolean),
     ("provider.tpm.roots", Kind::Path),
     ("provider.trust_model", Kind::Text),
     ("provider.uri", Kind::Text),

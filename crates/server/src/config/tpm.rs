@@ -20,6 +20,8 @@ pub struct TpmConfig {
     pub custom_claim_prefix: String,
     /// How the claim `pcrs` writes digests.
     pub pcr_encoding: PcrEncoding,
+    /// Refuse certificates of TPM keys that do not say so in an extended key usage.
+    pub require_key_usage: bool,
     /// Directory with the issuers to trust: `ek/` of endorsement keys, `aik/` of attestation keys.
     pub roots: Option<PathBuf>,
 }
@@ -43,6 +45,7 @@ impl Default for TpmConfig {
             challenge_lifetime_minutes: 10,
             custom_claim_prefix: String::new(),
             pcr_encoding: PcrEncoding::default(),
+            require_key_usage: true,
             roots: None,
         }
     }

@@ -69,7 +69,7 @@ impl Tpm {
         now: OffsetDateTime,
     ) -> Result<Self, TpmError> {
         let authority = AttestationAuthority::open(dir, config.name(), provider_id, provider_uri, now)?;
-        let roots = WatchedRoots::open(config.tpm.roots.as_deref(), &authority)?;
+        let roots = WatchedRoots::open(&config.tpm, &authority)?;
         Ok(Self {
             authority,
             challenger: format!("{}\0{provider_uri}", config.name()),

@@ -10,6 +10,7 @@ use evidence::tpm::AttestationKey;
 use super::TpmError;
 use super::authority::{AttestationAuthority, AuthorityError};
 use super::roots::{Roots, paths};
+use crate::config::TpmConfig;
 use crate::proof_cache::ProofCache;
 
 /// Who is trusted, and which keys were verified under that trust.
@@ -26,6 +27,7 @@ pub(crate) struct Trusted {
 pub(super) struct WatchedRoots {
     current: Mutex<Current>,
     directory: Option<PathBuf>,
+    require_key_usage: bool,
 }
 
 #[derive(Debug)]
@@ -43,12 +45,13 @@ impl WatchedRoots {
     ///
     /// # Errors
     /// [`TpmError`].
-    pub(super) fn open(directory: Option<&Path>, own: &AttestationAuthority) -> Result<Self, TpmError> {
+    pub(super) fn open(config: &TpmConfig, own: &AttestationAuthority) -> Result<Self, TpmError> {
+        let (directory, require_key_usage) = (config.roots.as_deref(), config.require_key_usage);
         // The state before the content: what changes in between is seen at the next look.
         let state = state(directory);
-        let trusted = Arc::new(Trusted::load(directory, own)?);
+        let trusted = Arc::new(Trusted::load(directory, require_key_usage, own)?);
         let current = Mutex::new(Current { looked_at: Instant::now(), state, trusted });
-        Ok(Self { current, directory: directory.map(Path::to_owned) })
+        Ok(Self { current, directory: directory.map(Path::to_owned), require_key_usage })
     }
 
     /// Who is trusted now. If the directory has changed and cannot be used, it is who was trusted before.
@@ -59,7 +62,7 @@ impl WatchedRoots {
             let state = state(self.directory.as_deref());
             if state != current.state {
                 current.state = state;
-                match Trusted::load(self.directory.as_deref(), own) {
+                match Trusted::load(self.directory.as_deref(), self.require_key_usage, own) {
                     Ok(trusted) => current.trusted = Arc::new(trusted),
                     Err(error) => tracing::error!(%error, "the changed roots are not used"),
                 }
@@ -70,8 +73,17 @@ impl WatchedRoots {
 }
 
 impl Trusted {
-    fn load(directory: Option<&Path>, own: &AttestationAuthority) -> Result<Self, TpmError> {
+    fn load(
+        directory: Option<&Path>,
+        require_key_usage: bool,
+        own: &AttestationAuthority,
+    ) -> Result<Self, TpmError> {
         let mut roots = Roots::load(directory)?;
+        if !require_key_usage {
+            for trust in [&mut roots.ek, roots.aik.issuers_mut()] {
+                *trust = std::mem::take(trust).danger_allow_any_usage();
+            }
+        }
         own.trust(roots.aik.issuers_mut()).map_err(AuthorityError::from)?;
         Ok(Self { keys: ProofCache::default(), roots })
     }
@@ -110,7 +122,8 @@ mod tests {
         let own = AttestationAuthority::open(&dir, "default", "id1", "https://x.example", now).unwrap();
         let roots = path.join("roots");
         fs::create_dir_all(roots.join("ek")).unwrap();
-        let watched = WatchedRoots::open(Some(&roots), &own).unwrap();
+        let config = TpmConfig { roots: Some(roots.clone()), ..TpmConfig::default() };
+        let watched = WatchedRoots::open(&config, &own).unwrap();
         let start = Instant::now();
         let first = watched.current(&own, start);
         assert!(first.roots.ek.is_empty());

@@ -45,6 +45,10 @@ struct World {
 
 impl World {
     async fn start(name: &str) -> Self {
+        Self::with(name, |_| {}).await
+    }
+
+    async fn with(name: &str, change: impl Fn(&mut ProviderConfig)) -> Self {
         let mut config = config(name, &forge(b"").mint());
         let directory = config.data_dir.parent().unwrap().to_owned();
         let makers = Makers::new(OffsetDateTime::now_utc());
@@ -58,6 +62,7 @@ impl World {
             provider.policies.insert("Tpm".to_owned(), file);
             provider.tpm.anonymous_attestation = true;
             provider.tpm.roots = Some(roots.clone());
+            change(&mut provider);
             provider
         };
         config.provider = provider("strict", STRICT);
@@ -480,6 +485,21 @@ async fn a_policy_can_ask_for_less_and_shape_the_token() {
     let request = world.request("/lenient", machine).await;
     let message = world.answer("/lenient", &request).await.refusal(400, "InvalidParameter");
     assert!(message.contains("hold different keys"), "{message}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn certificates_without_a_usage_count_where_the_provider_says_so() {
+    for (name, require, status) in [("tpm_usage", true, 400), ("tpm_no_usage", false, 200)] {
+        let world = World::with(name, |provider| provider.tpm.require_key_usage = require).await;
+        let mut machine = world.machine(BootLog::linux(true));
+        let mut certificate = world.makers.certify(&machine.key);
+        testkit::x509::take(&mut certificate.extensions, "2.5.29.37");
+        machine.certificate = Some(certificate.der());
+        let request = world.request("", machine).await;
+        let answer = world.answer("", &request).await;
+        assert_eq!(answer.status, status, "{}", answer.body);
+        assert!(status == 200 || answer.body.contains("extended key usage"), "{}", answer.body);
+    }
 }
 
 /// Long logs go to the pool: other requests are answered meanwhile.
