@@ -3,12 +3,13 @@
 //! The cargo-fuzz targets under `fuzz/` call these, one line each, and so does the replay test, which
 //! needs no fuzzer. Nothing is switched off in them: signatures are checked as in production.
 //!
-//! - evidence and endorsements: [`sgx`]; requests, policies and tokens: [`text`].
+//! - evidence and endorsements: [`sgx`], [`tpm`]; requests, policies and tokens: [`text`].
 //! - what to start from: [`corpus`].
 
 pub mod corpus;
 pub mod sgx;
 pub mod text;
+pub mod tpm;
 
 use sgx::{
     crl, endorsement_file, open_enclave_report, pck_chain, qe_identity, sgx_extension, sgx_quote,
@@ -17,6 +18,10 @@ use sgx::{
 use text::{
     attest_open_enclave_request, attest_sgx_enclave_request, json, jwks, management_request, policy_jws,
     policy_signer, policy_text, token_text,
+};
+use tpm::{
+    ak_certificate, cc_event_log, enrolment_request, ima_log, platform_claim, tcg_event_log, tpm_attest,
+    tpm_message, tpm_public_area, tpm_signature, vbs_report,
 };
 
 /// A parser to be fuzzed.
@@ -36,15 +41,20 @@ macro_rules! targets {
 }
 
 targets! {
+    ak_certificate
     attest_open_enclave_request
     attest_sgx_enclave_request
+    cc_event_log
     crl
     endorsement_file
+    enrolment_request
+    ima_log
     json
     jwks
     management_request
     open_enclave_report
     pck_chain
+    platform_claim
     policy_jws
     policy_signer
     policy_text
@@ -53,8 +63,14 @@ targets! {
     sgx_quote
     signer_chain
     tcb_info
+    tcg_event_log
     token_text
+    tpm_attest
+    tpm_message
+    tpm_public_area
+    tpm_signature
     trust_anchor
+    vbs_report
 }
 
 /// The targets that read files of a kind of the captures' manifest.

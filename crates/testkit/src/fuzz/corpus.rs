@@ -5,9 +5,13 @@ use token::policy_jws::unsigned;
 
 use super::sgx::world;
 use super::text::KEYS;
+use super::tpm;
+use crate::endorsed_tpm::SoftwareTpm;
 use crate::intel::{Ca, Certification, Forge};
+use crate::key::Key;
 use crate::open_enclave::{self, RAW_QUOTE};
 use crate::scenarios::NOW;
+use crate::tpm::{Binding, BootLog, Request, Version, structures, vbs};
 use crate::{formats, x509};
 
 /// A seed: target, name, bytes.
@@ -16,7 +20,7 @@ pub type Seed = (&'static str, &'static str, Vec<u8>);
 /// All seeds.
 #[must_use]
 pub fn seeds() -> Vec<Seed> {
-    [quotes(), certificates(), endorsements(), texts()].concat()
+    [quotes(), certificates(), endorsements(), texts(), machines()].concat()
 }
 
 fn quotes() -> Vec<Seed> {
@@ -137,6 +141,77 @@ fn texts() -> Vec<Seed> {
         ("policy_text", "rules", text(POLICY)),
         ("token_text", "es256", text(TOKEN)),
     ]
+}
+
+fn machines() -> Vec<Seed> {
+    let (machine, makers) = (&tpm::world().machine, &tpm::world().makers);
+    let (quote, signature) = machine.quote(b"nonce", &tpm::ALL);
+    let certification = structures::certify(b"nonce", &machine.public(), machine.counters);
+    let identity = Key::generate_rsa();
+    let windows = BootLog::windows(&vbs::measured(&identity));
+    let mut request = Request::new(machine.clone(), b"challenge", b"context");
+    request.other_keys = vec![(Key::generate_rsa(), Binding::Certify)];
+    request.history = Some(machine.clone());
+    let mut first = Request::new(machine.clone(), b"challenge", b"context");
+    (first.version, first.enclave) = (Version::V1, Some(identity.clone()));
+    let body = |message: &str| {
+        let data = token::base64url::encode(message.as_bytes());
+        format!(r#"{{"data":"{data}"}}"#).into_bytes()
+    };
+    let certificate = machine.certificate.clone().expect("a certificate");
+    let ek = token::base64url::encode(&certificate);
+    let public = token::base64url::encode(&machine.public());
+    vec![
+        ("ak_certificate", "leaf", certificate.clone()),
+        (
+            "ak_certificate",
+            "chain",
+            x509::pem("CERTIFICATE", &[certificate, makers.certificate()].concat()).into_bytes(),
+        ),
+        ("ak_certificate", "issuer", makers.certificate()),
+        ("cc_event_log", "linux", machine.log.bytes()),
+        (
+            "enrolment_request",
+            "begin",
+            format!(r#"{{"ekCertificates":["{ek}"],"ekPublic":"{public}","aikPublic":"{public}"}}"#)
+                .into_bytes(),
+        ),
+        ("enrolment_request", "activate", br#"{"enrollmentContext":"AQID","secret":"BAUG"}"#.to_vec()),
+        ("enrolment_request", "revoke", br#"{"reason":"stolen"}"#.to_vec()),
+        ("ima_log", "ima_ng", ima_log()),
+        ("platform_claim", "linux", machine.platform_claim(b"nonce")),
+        ("tcg_event_log", "linux", machine.log.bytes()),
+        ("tcg_event_log", "insecure", BootLog::linux(false).bytes()),
+        ("tcg_event_log", "windows", windows.bytes()),
+        ("tpm_attest", "quote", quote),
+        ("tpm_attest", "certification", certification),
+        ("tpm_message", "init", body(r#"{"payload":{"type":"aikcert"}}"#)),
+        ("tpm_message", "request", body(&format!(r#"{{"request":"{}"}}"#, request.jws()))),
+        ("tpm_message", "jws_v1", first.jws().into_bytes()),
+        ("tpm_public_area", "rsa", machine.public()),
+        ("tpm_public_area", "ecc", SoftwareTpm::new().ak_public()),
+        ("tpm_public_area", "endorsement", SoftwareTpm::new().ek_public()),
+        ("tpm_signature", "rsassa", signature),
+        ("tpm_signature", "ecdsa", [&[0, 0x18, 0, 0x0b, 0, 32][..], &[1; 32], &[0, 32], &[2; 32]].concat()),
+        ("vbs_report", "report", vbs::report(&identity, &[7; 64])),
+    ]
+}
+
+/// Two records of the template `ima-ng`.
+fn ima_log() -> Vec<u8> {
+    let field = |bytes: &[u8]| {
+        let length = u32::try_from(bytes.len()).expect("a length").to_le_bytes();
+        [&length[..], bytes].concat()
+    };
+    let mut log = Vec::new();
+    for name in [&b"boot_aggregate\0"[..], b"/usr/bin/true\0"] {
+        let template = [field(&[&b"sha256:\0"[..], &[7; 32]].concat()), field(name)].concat();
+        log.extend(10_u32.to_le_bytes());
+        log.extend(crypto::sha1(&template));
+        log.extend(field(b"ima-ng"));
+        log.extend(field(&template));
+    }
+    log
 }
 
 /// A policy with a rule of each kind.
